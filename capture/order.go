@@ -1,0 +1,177 @@
+package capture
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// OrderFormat names the version of the order's JSON form.
+const OrderFormat = "guzheng-order/1"
+
+// KindWeb is the kind of an order that visits web pages.
+const KindWeb = "web"
+
+// ErrOrder is wrapped by every complaint about an order's content.
+var ErrOrder = errors.New("order not usable")
+
+// An Order says what is to be captured, why, for whom and within which
+// limits. It is plain JSON of about 1 KB and is written to disk before
+// anything is fetched; the same bytes travel through a queue verbatim.
+type Order struct {
+	Format  string    `json:"format"`
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"`
+	URL     string    `json:"url"`
+	Created time.Time `json:"created"`
+
+	Case     string    `json:"case,omitempty"`     // case or task number
+	Cause    string    `json:"cause,omitempty"`    // cause of action
+	Purpose  string    `json:"purpose,omitempty"`  // fact to be proved (administrative evidence rules art. 12)
+	Officers []Officer `json:"officers,omitempty"` // two are required by the Administrative Penalty Law art. 42
+	Party    string    `json:"party,omitempty"`    // the party the evidence is about
+	Place    string    `json:"place,omitempty"`    // where the operator sat
+	Witness  string    `json:"witness,omitempty"`  // who watched, if anyone
+
+	AllowPrivate bool     `json:"allow_private,omitempty"` // loopback and private addresses may be dialled
+	NoSandbox    bool     `json:"no_sandbox,omitempty"`    // the browser's own sandbox was switched off on demand
+	Viewport     Viewport `json:"viewport"`
+	Limits       Limits   `json:"limits"`
+}
+
+// An Officer is a law-enforcement officer with the number of the
+// enforcement certificate.
+type Officer struct {
+	Name    string `json:"name"`
+	Licence string `json:"licence"`
+}
+
+// Viewport is the size of the browser window in CSS pixels and the number
+// of device pixels per CSS pixel.
+type Viewport struct {
+	Width  int     `json:"width"`
+	Height int     `json:"height"`
+	Scale  float64 `json:"scale"`
+}
+
+// Limits bound a capture. Reaching one makes the take partial and says so;
+// it never discards what was already captured. Durations are in
+// milliseconds so that the JSON form needs no own notation.
+type Limits struct {
+	StartMS     int64 `json:"start_ms"`      // browser start
+	NavigateMS  int64 `json:"navigate_ms"`   // navigation until the load event
+	SettleMS    int64 `json:"settle_ms"`     // waiting for quiet after the load event
+	StepMS      int64 `json:"step_ms"`       // waiting for the requests of one scroll step
+	ScrollMS    int64 `json:"scroll_ms"`     // the whole scroll
+	ArtefactMS  int64 `json:"artefact_ms"`   // each picture, MHTML, PDF
+	TotalMS     int64 `json:"total_ms"`      // the whole capture
+	BodyBytes   int64 `json:"body_bytes"`    // one response body
+	TotalBytes  int64 `json:"total_bytes"`   // all response bodies
+	PageHeight  int64 `json:"page_height"`   // CSS pixels scrolled and pictured
+	ScrollSteps int   `json:"scroll_steps"`  // steps of the scroll
+	Dialogs     int   `json:"dialogs"`       // JavaScript dialogs whose text is kept
+	ClockMS     int64 `json:"clock_ms"`      // the query of all NTP servers
+	Redirects   int   `json:"redirect_hops"` // hops before the visit is given up
+}
+
+// DefaultLimits returns the limits of an order that names none.
+func DefaultLimits() Limits {
+	return Limits{
+		StartMS: 30_000, NavigateMS: 60_000, SettleMS: 10_000, StepMS: 3_000,
+		ScrollMS: 60_000, ArtefactMS: 60_000, TotalMS: 300_000,
+		BodyBytes: 200 << 20, TotalBytes: 500 << 20, PageHeight: 40_000,
+		ScrollSteps: 200, Dialogs: 20, ClockMS: 3_000, Redirects: 20,
+	}
+}
+
+// MS turns a limit in milliseconds into a duration.
+func MS(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// Beijing is the zone of every date printed for people. China has kept
+// UTC+8 without daylight saving since 1991, so no zone data is needed.
+var Beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// NewID returns a new order number such as GZ-20261123-7KQ4M2XD: the Beijing
+// date and 40 random bits. It does not imitate a document number.
+func NewID(now time.Time) string {
+	var b [5]byte
+	// crypto/rand.Read never returns an error (Go 1.24 and later).
+	_, _ = rand.Read(b[:])
+	enc := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+	return "GZ-" + now.In(Beijing).Format("20060102") + "-" + enc.EncodeToString(b[:])
+}
+
+// ValidID reports whether s has the form that NewID gives. Identifiers come
+// from command lines and become directory names, so nothing else may pass.
+func ValidID(s string) bool {
+	rest, ok := strings.CutPrefix(s, "GZ-")
+	if !ok || len(rest) != 17 || rest[8] != '-' {
+		return false
+	}
+	for i, c := range rest {
+		digit := c >= '0' && c <= '9'
+		if i < 8 && !digit || i > 8 && !digit && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// ParseOfficer reads "name:licence".
+func ParseOfficer(s string) (Officer, error) {
+	name, licence, ok := strings.Cut(strings.Replace(s, "\uff1a", ":", 1), ":")
+	name, licence = strings.TrimSpace(name), strings.TrimSpace(licence)
+	if !ok || name == "" || licence == "" {
+		return Officer{}, fmt.Errorf("officer %q is not NAME:LICENCE: %w", s, ErrOrder)
+	}
+	return Officer{Name: name, Licence: licence}, nil
+}
+
+// Check reports the first thing that makes the order unusable. It accepts
+// http and https only: file:, chrome:, data: and the like never reach a
+// browser.
+func (o Order) Check() error {
+	if !ValidID(o.ID) {
+		return fmt.Errorf("order number %q: %w", o.ID, ErrOrder)
+	}
+	if o.Kind != KindWeb {
+		return fmt.Errorf("kind %q: %w", o.Kind, ErrOrder)
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", o.URL, ErrOrder)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return fmt.Errorf("address %q is not an http or https page: %w", o.URL, ErrOrder)
+	}
+	if u.User != nil {
+		return fmt.Errorf("address %q carries a user name or password: %w", u.Redacted(), ErrOrder)
+	}
+	if len(o.Officers) > 2 {
+		return fmt.Errorf("%d officers, two at most: %w", len(o.Officers), ErrOrder)
+	}
+	for _, s := range []string{o.URL, o.Case, o.Cause, o.Purpose, o.Party, o.Place, o.Witness} {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("text %q is not UTF-8: %w", s, ErrOrder)
+		}
+	}
+	if o.Viewport.Width < 200 || o.Viewport.Width > 8000 || o.Viewport.Height < 200 || o.Viewport.Height > 8000 {
+		return fmt.Errorf("viewport %dx%d: %w", o.Viewport.Width, o.Viewport.Height, ErrOrder)
+	}
+	return nil
+}
+
+// Encode returns the order's JSON form, the same bytes for the same order.
+func (o Order) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding order %s: %w", o.ID, err)
+	}
+	return append(b, '\n'), nil
+}

@@ -1,0 +1,41 @@
+package seal
+
+import (
+	"guzheng/capture"
+	"guzheng/preserve/tlog"
+	"guzheng/preserve/tsa"
+)
+
+// Format names the version of the seal's JSON form.
+const Format = "guzheng-seal/1"
+
+// A Seal lies beside a package and is never inside it. Its parts stand on
+// their own: each proves something about the package digest and can be
+// checked with stock tools.
+type Seal struct {
+	Format    string         `json:"format"`
+	ID        string         `json:"id"`
+	Package   capture.Digest `json:"package"`
+	Signature Signature      `json:"signature"`
+	Stamps    []tsa.Stamp    `json:"stamps"`
+	Log       tlog.Entry     `json:"log"`
+}
+
+// A Signature is an ECDSA signature with curve P-384 and SHA-256 over the
+// bytes of the package, as openssl dgst -sha256 -verify checks it.
+type Signature struct {
+	Algorithm string `json:"algorithm"`  // "ecdsa-p384-sha256"
+	KeyID     string `json:"key_id"`     // SHA-256 of PublicKey, hex: the key's fingerprint
+	PublicKey []byte `json:"public_key"` // SubjectPublicKeyInfo, DER
+	Value     []byte `json:"value"`      // ASN.1 DER
+}
+
+// Pending reports whether a stamp or the log entry is still missing.
+func (s Seal) Pending() bool {
+	for _, st := range s.Stamps {
+		if st.Pending() {
+			return true
+		}
+	}
+	return s.Log.Pending()
+}

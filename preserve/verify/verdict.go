@@ -1,0 +1,42 @@
+package verify
+
+// An Outcome is one of three states. There is no fourth: a check that could
+// not be made is never a success.
+type Outcome string
+
+// The three outcomes.
+const (
+	Passed  Outcome = "passed"
+	Failed  Outcome = "failed"
+	Unknown Outcome = "cannot tell"
+)
+
+// A Check is one layer's answer. Name is stable and has a title in the word
+// catalogues; Code, stable too, says why; Detail is the machine's account.
+type Check struct {
+	Name    string  `json:"name"`
+	Outcome Outcome `json:"outcome"`
+	Code    string  `json:"code,omitempty"`
+	Detail  string  `json:"detail,omitempty"`
+}
+
+// A Verdict is every check that was made, in order.
+type Verdict struct {
+	Checks []Check `json:"checks"`
+}
+
+// Outcome is Failed when any check failed, else Unknown when any could not
+// tell, else Passed.
+func (v Verdict) Outcome() Outcome {
+	out := Passed
+	for _, c := range v.Checks {
+		switch c.Outcome {
+		case Failed:
+			return Failed
+		case Unknown:
+			out = Unknown
+		case Passed:
+		}
+	}
+	return out
+}
