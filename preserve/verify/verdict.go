@@ -15,6 +15,7 @@ const (
 // catalogues; Code, stable too, says why; Detail is the machine's account.
 type Check struct {
 	Name    string  `json:"name"`
+	Subject string  `json:"subject,omitempty"` // which one, where a layer has several: a path, a stamp
 	Outcome Outcome `json:"outcome"`
 	Code    string  `json:"code,omitempty"`
 	Detail  string  `json:"detail,omitempty"`
