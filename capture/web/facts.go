@@ -1,0 +1,130 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"guzheng/capture"
+)
+
+// factsScript asks the page what only it knows.
+const factsScript = `(() => {
+	const meta = document.querySelector('meta[charset]');
+	const equiv = [...document.querySelectorAll('meta[http-equiv]')].find(m => m.httpEquiv.toLowerCase() === 'content-type');
+	return {
+		title: document.title, url: location.href, used: document.characterSet,
+		meta: meta ? meta.getAttribute('charset') : equiv ? equiv.content : '',
+		agent: navigator.userAgent, languages: navigator.languages.join(','),
+	};
+})()`
+
+// pageFacts fills in what the page and the browser say.
+func (v *visit) pageFacts(ctx context.Context) {
+	v.facts.RequestedURL, v.facts.Viewport = v.order.URL, v.order.Viewport
+	v.mu.Lock()
+	v.facts.FinalURL = v.page.url
+	failed := v.failed || v.page.loader == ""
+	v.mu.Unlock()
+	if !failed {
+		ask, cancel := v.phase(v.order.Limits.StepMS)
+		defer cancel()
+		var f struct{ Title, URL, Used, Meta, Agent, Languages string }
+		if err := v.ask(ask, factsScript, &f); err != nil {
+			if !errors.Is(err, context.Canceled) {
+				v.missing("facts of the page", err)
+			}
+		} else {
+			v.facts.Title, v.facts.FinalURL, v.facts.UserAgent, v.facts.Languages = f.Title, f.URL, f.Agent, f.Languages
+			v.facts.Charset.Used, v.facts.Charset.Meta = f.Used, f.Meta
+		}
+	}
+	v.connectionFacts()
+	if c := v.facts.Charset; c.Used != "" && declared(c) != "" && !sameCharset(declared(c), c.Used) {
+		v.journal.Anomaly("charset.mismatch", "declared", declared(c), "used", c.Used)
+	}
+}
+
+// connectionFacts reads the answer for the main document, hop by hop.
+func (v *visit) connectionFacts() {
+	hops := v.recorder.mainHops()
+	v.recorder.mu.Lock()
+	defer v.recorder.mu.Unlock()
+	var last *hop
+	for i, h := range hops {
+		status := h.status()
+		if status == 0 {
+			continue
+		}
+		if last != nil && i > 0 {
+			v.facts.Redirects = append(v.facts.Redirects, hopTo(last, h))
+		}
+		last = h
+	}
+	if last == nil {
+		return
+	}
+	v.facts.Status, v.facts.StatusText, v.facts.Protocol = statusLine(last)
+	v.facts.ContentType = last.header("Content-Type")
+	v.facts.Charset.Header = charsetOf(v.facts.ContentType)
+	if v.facts.FinalURL == "" {
+		v.facts.FinalURL = last.sent.Request.URL
+	}
+	if u, err := url.Parse(last.sent.Request.URL); err == nil {
+		if a, ok := v.guard.dialledFor(u.Hostname(), portOf(u)); ok {
+			v.facts.RemoteIP, v.facts.RemotePort = a.Addr().String(), int(a.Port())
+		}
+	}
+	for _, r := range v.facts.Redirects {
+		v.journal.Step("page.redirect", "from", r.URL, "to", r.To, "status", r.Status)
+	}
+}
+
+// hopTo describes the way from one document to the next.
+func hopTo(from, to *hop) capture.Hop {
+	status := from.status()
+	h := capture.Hop{URL: from.sent.Request.URL, To: to.sent.Request.URL}
+	if status >= 300 && status < 400 && from.header("Location") != "" {
+		h.Status = status
+	} else {
+		h.Client = true
+	}
+	return h
+}
+
+// charsetOf returns the charset parameter of a content type.
+func charsetOf(contentType string) string {
+	for _, p := range strings.Split(contentType, ";") {
+		if k, val, ok := strings.Cut(strings.TrimSpace(p), "="); ok && strings.EqualFold(k, "charset") {
+			return strings.Trim(val, `"' `)
+		}
+	}
+	return ""
+}
+
+func declared(c capture.Charset) string {
+	if c.Header != "" {
+		return c.Header
+	}
+	if s := charsetOf(c.Meta); s != "" {
+		return s
+	}
+	return c.Meta
+}
+
+// sameCharset compares names as the WHATWG encoding standard groups them:
+// the labels of GBK and of Latin-1 each have one decoder.
+func sameCharset(a, b string) bool {
+	fold := func(s string) string {
+		s = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s))
+		switch s {
+		case "gb2312", "gbk", "gb18030", "xgbk", "csgb2312":
+			return "gbk"
+		case "iso88591", "latin1", "windows1252", "usascii", "ascii":
+			return "windows1252"
+		}
+		return s
+	}
+	return fold(a) == fold(b)
+}

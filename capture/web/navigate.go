@@ -1,0 +1,145 @@
+package web
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+)
+
+// Waiting for quiet: long enough for a script to ask for the next thing,
+// short enough not to be the longest part of a visit.
+const (
+	settleIdle = 500 * time.Millisecond
+	stepIdle   = 150 * time.Millisecond
+)
+
+// navigate asks for the page and waits for its load event and for quiet. It
+// reports whether there is a page to record.
+func (v *visit) navigate() bool {
+	v.journal.Step("page.navigate", "url", v.order.URL)
+	start := v.browser.Now()
+	ctx, cancel := v.phase(v.order.Limits.NavigateMS)
+	defer cancel()
+	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
+	switch {
+	case err != nil && ctx.Err() == nil:
+		v.fail("navigate.failed", err.Error())
+		v.journal.Anomaly("navigate.failed", "reason", err.Error())
+		return false
+	case err != nil:
+		v.journal.Anomaly("deadline.navigate")
+		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+	case res.ErrorText != "" || res.IsDownload:
+		return v.notShown(res)
+	}
+	v.noteResponse()
+	if err == nil && !v.awaitLoad(ctx) {
+		if v.crashed() {
+			return false
+		}
+		v.journal.Anomaly("deadline.navigate")
+		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+	}
+	if v.facts.Status == 0 {
+		v.noteResponse()
+	}
+	if v.facts.Status == 0 {
+		v.fail("navigate.failed", "no answer from the server")
+		return false
+	}
+	v.journal.Step("page.loaded", "ms", v.browser.Now().Sub(start).Milliseconds())
+	quiet, stop := v.phase(v.order.Limits.SettleMS)
+	defer stop()
+	n := v.recorder.quiet(quiet, time.Time{}, settleIdle)
+	v.journal.Step("page.settled", "inflight", n)
+	if v.moved() {
+		// A page that moved on by itself: the new document has to load too.
+		again, end := v.phase(v.order.Limits.SettleMS)
+		defer end()
+		v.awaitLoad(again)
+		v.recorder.quiet(again, time.Time{}, settleIdle)
+	}
+	return true
+}
+
+// notShown deals with an answer that is no page: an error of the connection,
+// a download, an empty answer.
+func (v *visit) notShown(res page.NavigateResult) bool {
+	v.noteResponse()
+	status := v.facts.Status
+	switch {
+	case strings.Contains(res.ErrorText, "ERR_TOO_MANY_REDIRECTS"):
+		v.fail("redirect.loop", res.ErrorText)
+		v.journal.Anomaly("redirect.loop")
+	case status == 204 || status == 205:
+		v.fail("no.content", res.ErrorText)
+		v.journal.Anomaly("no.content", "status", status)
+	case res.IsDownload || status >= 200 && status < 300:
+		v.journal.Anomaly("page.download", "url", v.order.URL, "media_type", v.facts.ContentType)
+		v.because("page.download", v.facts.ContentType)
+	default:
+		v.fail("navigate.failed", res.ErrorText)
+		v.journal.Anomaly("navigate.failed", "reason", res.ErrorText)
+	}
+	return false
+}
+
+// noteResponse reads the answer of the document that was asked for.
+func (v *visit) noteResponse() {
+	hops := v.recorder.mainHops()
+	if len(hops) == 0 {
+		return
+	}
+	v.recorder.mu.Lock()
+	last := hops[len(hops)-1]
+	for _, h := range hops {
+		if h.status() != 0 {
+			last = h
+		}
+	}
+	status := last.status()
+	contentType := last.header("Content-Type")
+	address := last.sent.Request.URL
+	v.recorder.mu.Unlock()
+	if status == 0 || v.facts.Status != 0 && v.facts.Status == status {
+		return
+	}
+	v.facts.Status, v.facts.ContentType = status, contentType
+	v.journal.Step("page.response", "url", address, "status", status)
+	if status >= 400 {
+		v.journal.Anomaly("status.error", "status", status)
+	}
+}
+
+// awaitLoad waits until the document shown has loaded.
+func (v *visit) awaitLoad(ctx context.Context) bool {
+	for {
+		v.mu.Lock()
+		done, crashed := v.page.loader != "" && v.page.loads[v.page.loader], v.page.crashed
+		signal := v.signal
+		v.mu.Unlock()
+		if done || crashed {
+			return done
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-signal:
+		}
+	}
+}
+
+func (v *visit) crashed() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.page.crashed
+}
+
+func (v *visit) moved() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.page.moves > 0
+}

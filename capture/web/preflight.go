@@ -1,0 +1,213 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/beevik/ntp"
+	"golang.org/x/sys/unix"
+
+	"guzheng/capture"
+)
+
+// clockTolerance is the offset beyond which the clock is worth a warning.
+const clockTolerance = time.Second
+
+// preflight notes everything about order, machine and clock that a reader
+// must know before the page is opened.
+func (v *visit) preflight(ctx context.Context) {
+	o := v.order
+	switch len(o.Officers) {
+	case 0:
+		v.journal.Anomaly("officer.missing")
+	case 1:
+		v.journal.Anomaly("officer.single")
+	}
+	if o.Purpose == "" {
+		v.journal.Anomaly("purpose.missing")
+	}
+	if o.NoSandbox {
+		v.journal.Anomaly("sandbox.off")
+	}
+	if o.AllowPrivate {
+		v.journal.Anomaly("private.allowed")
+	}
+	v.facts.Tool, v.facts.Machine = v.browser.Tool, machine()
+	v.facts.Proxy.Environment = proxyVariables()
+	if len(v.facts.Proxy.Environment) > 0 {
+		v.journal.Anomaly("proxy.environment", "names", strings.Join(v.facts.Proxy.Environment, ", "))
+	}
+	v.facts.HostsFile = hostsFile("/etc/hosts")
+	if n := len(v.facts.HostsFile.Entries); n > 0 {
+		v.journal.Anomaly("hosts.entries", "count", n)
+	}
+	v.facts.Browser = capture.Browser{Path: v.path, Sandbox: !o.NoSandbox}
+	if sum, err := fileSHA256(v.path); err == nil {
+		v.facts.Browser.SHA256 = sum
+	}
+	v.journal.Step("environment.inspected", "browser", v.path, "browser_sha256", v.facts.Browser.SHA256, "tool_sha256", v.facts.Tool.SHA256)
+	v.clock(ctx)
+}
+
+// clock compares this machine's clock with every configured server at once.
+func (v *visit) clock(ctx context.Context) {
+	c := measure(ctx, v.browser.NTP, limit(v.order.Limits.ClockMS))
+	v.facts.Clock = c
+	v.journal.Step("clock.measured", "asked", len(c.Servers), "answered", c.Answered, "offset_ms", c.OffsetMS)
+	if c.Answered == 0 {
+		v.journal.Anomaly("clock.unanswered", "asked", len(c.Servers))
+		return
+	}
+	if offset := time.Duration(c.OffsetMS * float64(time.Millisecond)); offset.Abs() > clockTolerance {
+		v.journal.Anomaly("clock.offset", "offset_ms", c.OffsetMS)
+	}
+}
+
+// measure asks the servers (RFC 5905) within d.
+func measure(ctx context.Context, servers []string, d time.Duration) capture.Clock {
+	if deadline, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(deadline))
+	}
+	readings := make([]capture.ClockReading, len(servers))
+	var wg sync.WaitGroup
+	for i, s := range servers {
+		wg.Go(func() { readings[i] = ask(s, d) })
+	}
+	wg.Wait()
+	c := capture.Clock{Servers: readings}
+	var offsets []float64
+	for _, r := range readings {
+		if r.Error == "" {
+			offsets = append(offsets, r.OffsetMS)
+		}
+	}
+	if c.Answered = len(offsets); c.Answered > 0 {
+		sort.Float64s(offsets)
+		c.OffsetMS = offsets[len(offsets)/2]
+	}
+	return c
+}
+
+func ask(server string, d time.Duration) capture.ClockReading {
+	r := capture.ClockReading{Server: server}
+	res, err := ntp.QueryWithOptions(server, ntp.QueryOptions{Timeout: d})
+	if err == nil {
+		err = res.Validate()
+	}
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.OffsetMS = float64(res.ClockOffset) / float64(time.Millisecond)
+	r.DelayMS = float64(res.RTT) / float64(time.Millisecond)
+	r.Stratum = int(res.Stratum)
+	return r
+}
+
+// machine describes the computer.
+func machine() capture.Machine {
+	m := capture.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, TimeZone: zone()}
+	m.Hostname, _ = os.Hostname()
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+	}
+	if b, err := os.ReadFile("/etc/os-release"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if val, ok := strings.CutPrefix(line, "PRETTY_NAME="); ok {
+				m.OS = strings.Trim(strings.TrimSpace(val), `"`)
+			}
+		}
+	}
+	addrs, err := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && err == nil && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
+			m.Addresses = append(m.Addresses, n.IP.String())
+		}
+	}
+	if b, err := os.ReadFile("/etc/resolv.conf"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "nameserver" {
+				m.Resolvers = append(m.Resolvers, f[1])
+			}
+		}
+	}
+	return m
+}
+
+func zone() string {
+	name, offset := capture.Now().Zone()
+	return name + " " + time.Unix(0, 0).In(time.FixedZone(name, offset)).Format("-07:00")
+}
+
+// proxyVariables lists the proxy variables that are set. They are not used.
+func proxyVariables() []string {
+	var out []string
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		switch strings.ToLower(name) {
+		case "http_proxy", "https_proxy", "all_proxy", "ftp_proxy":
+			if value != "" {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// hostsFile reads the hosts file and lists the lines that map anything but
+// this machine's own names.
+func hostsFile(path string) capture.Hosts {
+	h := capture.Hosts{Path: path}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		h.Error = err.Error()
+		return h
+	}
+	g, err := capture.DigestOf(bytes.NewReader(b))
+	if err == nil {
+		h.SHA256 = g.SHA256
+	}
+	own, _ := os.Hostname()
+	sc := bufio.NewScanner(bytes.NewReader(b))
+	for sc.Scan() {
+		line, _, _ := strings.Cut(sc.Text(), "#")
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		foreign := slices.ContainsFunc(f[1:], func(name string) bool {
+			return name != own && !strings.HasPrefix(name, "localhost") && !strings.HasPrefix(name, "ip6-") && !strings.HasPrefix(name, own+".")
+		})
+		if foreign {
+			h.Entries = append(h.Entries, strings.Join(f, " "))
+		}
+	}
+	return h
+}
+
+func fileSHA256(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
