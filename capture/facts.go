@@ -22,6 +22,9 @@ type Facts struct {
 	ContentType  string `json:"content_type,omitempty"`
 	Title        string `json:"title"`
 
+	PageID   string    `json:"page_id"`   // WARC-Page-ID of the visit's records
+	PageTime time.Time `json:"page_time"` // WARC-Date of the document's response; zero when there was none
+
 	Charset  Charset     `json:"charset"`
 	TLS      []TLSHost   `json:"tls,omitempty"`
 	DNS      []DNSAnswer `json:"dns,omitempty"`

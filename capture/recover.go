@@ -15,9 +15,11 @@ import (
 // it died. Files whose digest the journal recorded are entered as they are;
 // files without a recorded digest, and files whose bytes no longer have it,
 // are entered as remains. The take is partial with the reason "interrupted",
-// or failed when nothing but the order and the journal is there. A take that
-// is already closed is returned unchanged, so Recover may run twice.
-func Recover(path string, order Order, now func() time.Time) (Take, error) {
+// or failed when nothing but the order and the journal is there. Files that
+// the source made from the remains before, such as the readable part of a
+// cut WARC, are given in made and entered as such. A take that is already
+// closed is returned unchanged, so Recover may run twice.
+func Recover(path string, order Order, now func() time.Time, made ...File) (Take, error) {
 	t, err := ReadTake(path)
 	if err == nil {
 		return t, nil
@@ -34,6 +36,9 @@ func Recover(path string, order Order, now func() time.Time) (Take, error) {
 		return Take{}, err
 	}
 	known := closedFiles(entries)
+	for _, f := range made {
+		known[f.Path] = f
+	}
 	names, err := filesBelow(path, func(p string) bool { return p != "evidence/journal.jsonl" })
 	if err != nil {
 		return Take{}, err

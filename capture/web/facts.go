@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 
 	"guzheng/capture"
 )
@@ -22,7 +23,6 @@ const factsScript = `(() => {
 
 // pageFacts fills in what the page and the browser say.
 func (v *visit) pageFacts(ctx context.Context) {
-	v.facts.RequestedURL, v.facts.Viewport = v.order.URL, v.order.Viewport
 	v.mu.Lock()
 	v.facts.FinalURL = v.page.url
 	failed := v.failed || v.page.loader == ""
@@ -68,6 +68,7 @@ func (v *visit) connectionFacts() {
 	v.facts.Status, v.facts.StatusText, v.facts.Protocol = statusLine(last)
 	v.facts.ContentType = last.header("Content-Type")
 	v.facts.Charset.Header = charsetOf(v.facts.ContentType)
+	v.facts.PageTime = last.at.UTC().Truncate(time.Millisecond)
 	if v.facts.FinalURL == "" {
 		v.facts.FinalURL = last.sent.Request.URL
 	}

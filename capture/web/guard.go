@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +54,39 @@ const (
 	socksUnreachable = 0x04
 	socksBadCommand  = 0x07
 )
+
+// ErrRefused is wrapped when policy forbids to visit an address.
+var ErrRefused = errors.New("address refused by policy")
+
+// Permitted reports whether an order's address may be visited at all: with
+// ErrRefused when every address of its host is private, link-local or
+// reserved and the order does not allow that. A name that does not resolve
+// is permitted; the visit will say that it does not.
+func Permitted(ctx context.Context, order capture.Order, allow []string) error {
+	u, err := url.Parse(order.URL)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", order.URL, capture.ErrOrder)
+	}
+	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), portOf(u)
+	private := order.AllowPrivate || slices.Contains(allow, net.JoinHostPort(host, port))
+	var addrs []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		addrs = []netip.Addr{a}
+	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+		return nil
+	}
+	n, _ := strconv.ParseUint(port, 10, 16)
+	var last error
+	for _, a := range addrs {
+		if last = judge(a.Unmap(), uint16(n), private); last == nil {
+			return nil
+		}
+	}
+	if last != nil {
+		return fmt.Errorf("visiting %s: %w: %w", host, ErrRefused, last)
+	}
+	return nil
+}
 
 var errPrivate = errors.New("address is private, link-local or reserved")
 

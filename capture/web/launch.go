@@ -105,7 +105,7 @@ func (v *visit) launch(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	p.user = name
-	p.flags = switches(v.guard.Addr(), !v.order.NoSandbox)
+	p.flags = append(switches(v.guard.Addr(), !v.order.NoSandbox), v.browser.extra...)
 	opts := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(v.path),
 		chromedp.UserDataDir(p.profile),

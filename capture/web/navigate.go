@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -80,11 +82,24 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 	case res.IsDownload || status >= 200 && status < 300:
 		v.journal.Anomaly("page.download", "url", v.order.URL, "media_type", v.facts.ContentType)
 		v.because("page.download", v.facts.ContentType)
+	case v.refused():
+		v.fail("address.refused", res.ErrorText)
+		v.journal.Anomaly("address.refused", "url", v.order.URL)
 	default:
 		v.fail("navigate.failed", res.ErrorText)
 		v.journal.Anomaly("navigate.failed", "reason", res.ErrorText)
 	}
 	return false
+}
+
+// refused reports whether the guard refused the last document asked for.
+func (v *visit) refused() bool {
+	hops := v.recorder.mainHops()
+	if len(hops) == 0 {
+		return false
+	}
+	u, err := url.Parse(hops[len(hops)-1].sent.Request.URL)
+	return err == nil && v.guard.refusedHost(net.JoinHostPort(u.Hostname(), portOf(u)))
 }
 
 // noteResponse reads the answer of the document that was asked for.

@@ -81,6 +81,7 @@ func (v *visit) state() capture.State {
 // not be written; everything that goes wrong with the page ends as a reason.
 func (v *visit) run(ctx context.Context) error {
 	v.pageID = uuid.NewString()
+	v.facts.PageID, v.facts.RequestedURL, v.facts.Viewport = v.pageID, v.order.URL, v.order.Viewport
 	v.signal = make(chan struct{})
 	v.journal.Step("order.accepted", "id", v.order.ID, "url", v.order.URL)
 	v.preflight(ctx)

@@ -38,6 +38,7 @@ type Browser struct {
 	Tool    capture.Tool        // this program, for the facts
 	Now     func() time.Time    // nil is capture.Now
 	Listen  func(capture.Entry) // journal entries as they are made, for progress; may be nil
+	extra   []string            // further switches, in tests
 	TempDir string              // where the browser's profile lives while it runs; empty is the system's
 }
 
