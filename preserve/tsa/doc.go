@@ -1,1 +1,19 @@
+// Package tsa asks time-stamping authorities for RFC 3161 time stamps, checks
+// them offline, and has a practice authority built in.
+//
+// Life of a stamp: an Authority gets a SHA-256 value, makes a request with a
+// fresh nonce (RFC 3161 section 2.4.1), sends it over HTTP (section 3.4) or
+// answers it in this process, checks status, imprint and nonce of what comes
+// back, and returns a Stamp: request and response as they were, or the reason
+// why there is no response. Check reads a Stamp years later without the
+// network and reports layer by layer: imprint, nonce, policy, signature,
+// chain at the token's own time, identity.
+//
+// Trust: an authority is trusted for the time, and only as far as its
+// certificate leads to a configured root and, where pinned, is the very one
+// expected. Without either the answer is "cannot tell", never "passed". The
+// practice authority is this machine's own clock and key: whoever controls
+// the machine can make it say any time, so its chain is never passed. A
+// network attacker can withhold stamps but not forge or replay one: the nonce
+// and the imprint would not match. Revocation is not checked (no network).
 package tsa

@@ -1,0 +1,272 @@
+package seal
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"guzheng/capture"
+	"guzheng/preserve/tlog"
+	"guzheng/preserve/tsa"
+)
+
+// Algorithm is the only value of Signature.Algorithm.
+const Algorithm = "ecdsa-p384-sha256"
+
+// EventKept is the name of the log event for a package that was sealed.
+const EventKept = "kept"
+
+// DefaultLogTimeout bounds the wait for the log when Press.LogTimeout is 0.
+const DefaultLogTimeout = 30 * time.Second
+
+// ErrOther says that a package is not the one that the event or the seal is
+// about.
+var ErrOther = errors.New("package has another digest")
+
+// A Signer signs SHA-256 values; key.Key is one.
+type Signer interface {
+	// Identity returns the key's fingerprint (SHA-256 of the
+	// SubjectPublicKeyInfo, hex) and the SubjectPublicKeyInfo, DER.
+	Identity() (id string, spki []byte)
+	// Sign returns an ECDSA P-384 signature, ASN.1 DER.
+	Sign(digest [32]byte) ([]byte, error)
+}
+
+// An Appender is the transparency log; ledger.Log is one.
+type Appender interface {
+	// Append logs leaf unless the same bytes stand at or after index since.
+	Append(ctx context.Context, leaf []byte, since uint64) (tlog.Entry, error)
+	// Size returns the number of events, to be noted before Append.
+	Size(ctx context.Context) (uint64, error)
+}
+
+// An Event is what goes into the log for a package, and where to look for it
+// first. It MUST be on disk before Seal is called with it: only then does a
+// second try after a crash find the first one's entry.
+type Event struct {
+	Leaf  []byte `json:"leaf"`  // the bytes that are logged
+	Since uint64 `json:"since"` // size of the log when the event was made
+}
+
+// Kept is the JSON form of the leaf that says that a package was sealed. It
+// holds digests only, no address and no personal data.
+type Kept struct {
+	Event   string         `json:"event"` // EventKept
+	Time    time.Time      `json:"time"`  // this machine's clock, UTC
+	Package capture.Digest `json:"package"`
+	Key     string         `json:"key"` // fingerprint of the signing key
+}
+
+// A Press makes seals.
+type Press struct {
+	Key         Signer           // required
+	Authorities []tsa.Authority  // asked in parallel; a seal without any stamp is pending for ever
+	Log         Appender         // required
+	Now         func() time.Time // required
+	LogTimeout  time.Duration    // of appending and awaiting publication; 0: DefaultLogTimeout
+}
+
+func (p Press) check() error {
+	if p.Key == nil || p.Log == nil || p.Now == nil || len(p.Authorities) == 0 {
+		return errors.New("sealing: press lacks a key, a log, a clock or an authority")
+	}
+	return nil
+}
+
+// Event makes the log event for a package. When the log cannot be read now,
+// the event is searched from the log's start later.
+func (p Press) Event(ctx context.Context, pkg capture.Digest) (Event, error) {
+	if err := p.check(); err != nil {
+		return Event{}, err
+	}
+	id, _ := p.Key.Identity()
+	leaf, err := json.Marshal(Kept{Event: EventKept, Time: p.Now().UTC(), Package: pkg, Key: id})
+	if err != nil {
+		return Event{}, fmt.Errorf("encoding log event: %w", err)
+	}
+	since, err := p.Log.Size(ctx)
+	if err != nil {
+		since = 0
+	}
+	return Event{Leaf: leaf, Since: since}, nil
+}
+
+// Seal seals the package in the file pkg. Authorities and a log that do not
+// answer make the seal pending, not the call fail. It returns ErrOther when
+// the event is about other bytes, and an error when ctx ended: then nothing
+// must be kept, and the call be repeated with the same event.
+func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, error) {
+	if err := p.check(); err != nil {
+		return Seal{}, err
+	}
+	d, err := digestFile(pkg)
+	if err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
+	kept, err := ParseKept(event.Leaf)
+	if err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
+	if kept.Package != d {
+		return Seal{}, fmt.Errorf("sealing %s: event is about %s, package is %s: %w", id, kept.Package.SHA256, d.SHA256, ErrOther)
+	}
+	sum, err := sum256(d)
+	if err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
+	sig, err := p.Key.Sign(sum)
+	if err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
+	s := Seal{Format: Format, ID: id, Package: d}
+	s.Signature = Signature{Algorithm: Algorithm, Value: sig}
+	s.Signature.KeyID, s.Signature.PublicKey = p.Key.Identity()
+	if err := CheckSignature(s, sum); err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: own signature: %w", id, err)
+	}
+	s.Stamps = Stamps(ctx, p.Authorities, sum)
+	s.Log = p.log(ctx, event.Leaf, event.Since)
+	if err := ctx.Err(); err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// Complete asks again for what a seal lacks: each pending stamp's authority,
+// found by its name, or, where that is no longer configured, each authority
+// that has no stamp in the seal yet; and the log. Changed says whether the
+// returned seal has more than the given one, which it otherwise equals.
+// Nothing that was there is removed but reasons why a stamp was missing.
+func (p Press) Complete(ctx context.Context, s Seal) (out Seal, changed bool, err error) {
+	if err := p.check(); err != nil {
+		return s, false, err
+	}
+	sum, err := sum256(s.Package)
+	if err != nil {
+		return s, false, fmt.Errorf("completing seal %s: %w", s.ID, err)
+	}
+	out = s
+	out.Stamps = append([]tsa.Stamp(nil), s.Stamps...)
+	for _, st := range p.retry(ctx, s, sum) {
+		if st.Pending() {
+			continue
+		}
+		changed = true
+		out.Stamps = place(out.Stamps, st)
+	}
+	if s.Log.Pending() {
+		// Where the log stood at the first try is not in the seal: look
+		// through all of it.
+		if e := p.log(ctx, s.Log.Leaf, 0); !e.Pending() {
+			out.Log, changed = e, true
+		}
+	}
+	if !changed {
+		return s, false, ctx.Err()
+	}
+	return out, true, nil
+}
+
+// retry asks the authorities that Complete names.
+func (p Press) retry(ctx context.Context, s Seal, sum [32]byte) []tsa.Stamp {
+	known := map[string]bool{} // authority → its stamp is pending
+	for _, st := range s.Stamps {
+		known[st.TSA] = st.Pending()
+	}
+	var again, fresh []tsa.Authority
+	for _, a := range p.Authorities {
+		pending, ok := known[a.Name()]
+		if pending {
+			again = append(again, a)
+		}
+		if !ok {
+			fresh = append(fresh, a)
+		}
+	}
+	left := len(s.Stamps) == 0
+	for name, pending := range known {
+		left = left || pending && !configured(p.Authorities, name)
+	}
+	if left {
+		again = append(again, fresh...)
+	}
+	return Stamps(ctx, again, sum)
+}
+
+func configured(as []tsa.Authority, name string) bool {
+	for _, a := range as {
+		if a.Name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// place puts a stamp where a pending one of the same authority, or else any
+// pending one, stood.
+func place(stamps []tsa.Stamp, st tsa.Stamp) []tsa.Stamp {
+	for i, old := range stamps {
+		if old.Pending() && old.TSA == st.TSA {
+			stamps[i] = st
+			return stamps
+		}
+	}
+	for i, old := range stamps {
+		if old.Pending() {
+			stamps[i] = st
+			return stamps
+		}
+	}
+	return append(stamps, st)
+}
+
+// Stamps asks all authorities at once and returns their stamps in the order
+// of the authorities.
+func Stamps(ctx context.Context, authorities []tsa.Authority, imprint [32]byte) []tsa.Stamp {
+	out := make([]tsa.Stamp, len(authorities))
+	var wg sync.WaitGroup
+	for i, a := range authorities {
+		wg.Go(func() { out[i] = a.Stamp(ctx, imprint) })
+	}
+	wg.Wait()
+	return out
+}
+
+// log appends the event, or says in the entry why it could not.
+func (p Press) log(ctx context.Context, leaf []byte, since uint64) tlog.Entry {
+	timeout := p.LogTimeout
+	if timeout <= 0 {
+		timeout = DefaultLogTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	e, err := p.Log.Append(ctx, leaf, since)
+	if err != nil {
+		return tlog.Entry{Index: -1, Leaf: leaf, Error: strings.ToValidUTF8(err.Error(), "?")}
+	}
+	return e
+}
+
+func digestFile(name string) (capture.Digest, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return capture.Digest{}, fmt.Errorf("reading package: %w", err)
+	}
+	defer f.Close()
+	return capture.DigestOf(f)
+}
+
+// sum256 returns the SHA-256 value of a digest as bytes.
+func sum256(d capture.Digest) ([32]byte, error) {
+	b, err := hex.DecodeString(d.SHA256)
+	if err != nil || len(b) != 32 {
+		return [32]byte{}, fmt.Errorf("%q is not a SHA-256 value", d.SHA256)
+	}
+	return [32]byte(b), nil
+}

@@ -1,0 +1,44 @@
+package verify_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The commands that FORMAT.md shows say of the vectors what we say.
+func TestFormatCommands(t *testing.T) {
+	for _, tool := range []string{"sh", "unzip", "sha256sum", "basenc", "openssl", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s to judge with: %v", tool, err)
+		}
+	}
+	_, script, ok := strings.Cut(string(read(t, "../FORMAT.md")), "```sh\n")
+	script, _, ok2 := strings.Cut(script, "```")
+	if !ok || !ok2 {
+		t.Fatal("FORMAT.md shows no commands")
+	}
+	for name, good := range map[string]bool{
+		"good": true, "changed-text": false, "changed-manifest": false, "raw-other": false, "signer-other": false,
+		"signature-other": false, "seal-other": false, "stamp-other": false, "log-other": false, "log-moved": false,
+	} {
+		if testing.Short() && name != "good" && name != "changed-text" && name != "log-moved" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+			stem := filepath.Join(vectors, name)
+			cmd.Env = append(os.Environ(), "PKG="+stem+".wacz", "SEAL="+stem+".seal.json", "ROOT="+filepath.Join(vectors, "root.pem"), "TMPDIR="+t.TempDir(), "LC_ALL=C")
+			out, err := cmd.CombinedOutput()
+			if good != (err == nil) {
+				t.Errorf("good %v, commands say %v\n%s", good, err, out)
+			}
+			if good && bytes.Count(out, []byte("Verified OK")) != 2 {
+				t.Errorf("not both signatures:\n%s", out)
+			}
+		})
+	}
+}

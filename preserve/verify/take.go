@@ -1,0 +1,196 @@
+package verify
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"guzheng/capture"
+	"guzheng/capture/warc"
+	"guzheng/preserve/tsa"
+	"guzheng/preserve/wacz"
+)
+
+// checkTake compares every file that the capture listed with what is in the
+// package, and sees that nothing was added to it.
+func (v *visit) checkTake() {
+	const name = "take"
+	b, err := v.pkg.ReadFile(wacz.TakePath, 64<<20)
+	if err != nil {
+		v.fail(name, "take.missing", "%v", err)
+		return
+	}
+	t, err := capture.DecodeTake(b)
+	if err != nil {
+		v.fail(name, "take.unreadable", "%v", err)
+		return
+	}
+	v.take = t
+	known := map[string]bool{wacz.TakePath: true}
+	bad := 0
+	for _, f := range t.Files {
+		known[f.Path] = true
+		d, ok := v.digests[f.Path]
+		switch {
+		case !ok:
+			v.add(name, f.Path, Failed, "take.absent", "taken and not in the package")
+			bad++
+		case d != f.Digest:
+			v.add(name, f.Path, Failed, "take.changed", "%d bytes, %s; taken as %d bytes, %s", d.Bytes, d.SHA256, f.Bytes, f.SHA256)
+			bad++
+		}
+	}
+	for _, f := range v.pkg.Files() {
+		if !known[f.Path] && (strings.HasPrefix(f.Path, "evidence/") || strings.HasPrefix(f.Path, "archive/")) {
+			v.add(name, f.Path, Failed, "take.added", "in the package and not taken")
+			bad++
+		}
+	}
+	if t.Order != v.about.ID {
+		v.fail(name, "take.other", "take of %s in package %s", t.Order, v.about.ID)
+		bad++
+	}
+	if bad == 0 {
+		v.pass(name, "%d files, %s", len(t.Files), t.State)
+	}
+}
+
+// checkRaw rebuilds the Merkle root over the raw files and checks the stamps
+// that were taken over it before packaging.
+func (v *visit) checkRaw() {
+	root, ok := v.rawRoot()
+	if !ok {
+		v.noStamps("raw.stamp", "raw.unreadable", "")
+		return
+	}
+	b, err := v.pkg.ReadFile(wacz.RawStampsPath, 16<<20)
+	if errors.Is(err, wacz.ErrMissing) {
+		v.noStamps("raw.stamp", "stamp.missing", "")
+		return
+	}
+	var stamps []tsa.Stamp
+	if err == nil {
+		err = json.Unmarshal(b, &stamps)
+	}
+	if err != nil {
+		v.fail("raw.stamp.signature", "stamp.unreadable", "%v", err)
+		return
+	}
+	v.checkStamps("raw.stamp", stamps, root)
+}
+
+// rawRoot returns the root over the files as they are in the package.
+func (v *visit) rawRoot() (root [32]byte, ok bool) {
+	const name = "raw.root"
+	b, err := v.pkg.ReadFile(wacz.RawPath, 64<<20)
+	if errors.Is(err, wacz.ErrMissing) {
+		v.unknown(name, "raw.missing", "%v", err)
+		return root, false
+	}
+	var raw wacz.Raw
+	if err == nil {
+		err = json.Unmarshal(b, &raw)
+	}
+	if err == nil && raw.Format != wacz.RawFormat {
+		err = fmt.Errorf("format %q", raw.Format)
+	}
+	if err != nil {
+		v.fail(name, "raw.unreadable", "%v", err)
+		return root, false
+	}
+	// The tree is rebuilt over the bytes that are there, so that a changed
+	// file also fails the stamps.
+	want := []string{wacz.TakePath}
+	for _, f := range v.take.Files {
+		want = append(want, f.Path)
+	}
+	sort.Strings(want)
+	found := wacz.Raw{Format: wacz.RawFormat}
+	for _, path := range want {
+		found.Files = append(found.Files, wacz.RawFile{Path: path, Digest: v.digests[path]})
+	}
+	root = found.TreeRoot()
+	switch {
+	case !slices.Equal(found.Files, raw.Files):
+		v.fail(name, "raw.files", "the files listed are not those of the take as found")
+	case raw.Root != hex.EncodeToString(root[:]):
+		v.fail(name, "raw.root", "root is %x, listed as %s", root, raw.Root)
+	default:
+		v.pass(name, "%x over %d files", root, len(raw.Files))
+	}
+	return root, true
+}
+
+// checkWARC reads every record of the traffic and its digests.
+func (v *visit) checkWARC() {
+	const name = "warc"
+	if !v.pkg.Has(wacz.WARCPath) {
+		if _, taken := v.take.File(capture.FileWARC); taken {
+			v.fail(name, "warc.missing", "taken and not in the package")
+		} else {
+			v.unknown(name, "warc.none", "the take has no traffic")
+		}
+		return
+	}
+	r, err := v.pkg.Open(wacz.WARCPath)
+	if err != nil {
+		v.fail(name, "warc.unreadable", "%v", err)
+		return
+	}
+	n, bad := 0, 0
+	v.haveWA = true
+	for rec, err := range warc.Records(&ctxReader{v.ctx, r}) {
+		n++
+		switch {
+		case errors.Is(err, warc.ErrDigest):
+			v.add(name, rec.ID, Failed, "warc.digest", "%v", err)
+			bad++
+		case err != nil:
+			v.fail(name, "warc.unreadable", "%v", err)
+			bad++
+			v.haveWA = false
+		case rec.Field("WARC-Block-Digest") == "":
+			v.add(name, rec.ID, Failed, "warc.no_digest", "record at byte %d", rec.Offset)
+			bad++
+		}
+		if bad > 100 {
+			break
+		}
+	}
+	if bad == 0 {
+		v.pass(name, "%d records", n)
+	}
+}
+
+// checkIndex compares the index with the records.
+func (v *visit) checkIndex() {
+	const name = "index"
+	index, err := v.pkg.ReadFile(wacz.IndexPath, 1<<30)
+	switch {
+	case err != nil:
+		v.fail(name, "index.missing", "%v", err)
+		return
+	case !v.pkg.Has(wacz.WARCPath) && len(index) == 0:
+		v.pass(name, "empty, as there is no traffic")
+		return
+	case !v.haveWA:
+		v.unknown(name, "warc.unreadable", "")
+		return
+	}
+	r, err := v.pkg.Open(wacz.WARCPath)
+	if err == nil {
+		err = warc.CheckIndex(&ctxReader{v.ctx, r}, index, "data.warc.gz")
+	}
+	switch {
+	case errors.Is(err, warc.ErrDigest):
+		v.unknown(name, "warc.digest", "%v", err)
+	case err != nil:
+		v.fail(name, "index.other", "%v", err)
+	default:
+		v.pass(name, "%d bytes", len(index))
+	}
+}
