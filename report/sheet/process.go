@@ -1,0 +1,124 @@
+package sheet
+
+import (
+	"encoding/json"
+	"path"
+	"strconv"
+
+	"guzheng/capture"
+	"guzheng/report/pdf"
+)
+
+// often is how many entries of the same refusal or anomaly are printed one
+// by one; the last of them says how many there are.
+const often = 10
+
+// process sets the journal's steps, numbered, with Beijing times: item 12.
+// Progress entries are left out and files are summed up.
+func (s *sheet) process() {
+	s.heading(s.w.T("sheet.process"))
+	steps := s.steps()
+	if len(steps) == 0 {
+		s.text(s.w.T("sheet.process.none"))
+		return
+	}
+	t := pdf.Table{
+		Columns: []float64{11, 38, frame.Width() - 49},
+		Head:    s.head("column.n", "column.beijing", "column.step"),
+	}
+	for i, st := range steps {
+		style := cellStyle
+		if st.odd {
+			style = cellBold
+		}
+		t.Groups = append(t.Groups, pdf.Group{{
+			{Text: strconv.Itoa(i + 1), Style: cellStyle, Align: pdf.Center},
+			{Text: st.when, Style: cellStyle},
+			{Text: st.text, Style: style},
+		}})
+	}
+	s.flow.Table(t)
+}
+
+// head makes the header cells of a table.
+func (s *sheet) head(keys ...string) []pdf.Cell {
+	out := make([]pdf.Cell, len(keys))
+	for i, k := range keys {
+		out[i] = pdf.Cell{Text: s.w.T(k), Style: cellBold, Align: pdf.Center}
+	}
+	return out
+}
+
+// A step is a printed line of the process.
+type step struct {
+	when, text string
+	odd        bool
+}
+
+func (s *sheet) steps() []step {
+	seen, total := map[string]int{}, map[string]int{}
+	for _, e := range s.v.Journal {
+		total[e.Kind+e.Code]++
+	}
+	last := -1
+	for i, e := range s.v.Journal {
+		if e.Kind == capture.EntryFile {
+			last = i
+		}
+	}
+	var out []step
+	for i, e := range s.v.Journal {
+		when := s.short(e.Time)
+		if e.Kind == capture.EntryFile && i == last {
+			out = append(out, step{when: when, text: s.filesClosed()})
+		}
+		unmeasured := e.Code == "clock.measured" && s.v.Facts.Clock.Answered == 0 // the next entry says so
+		if e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile || unmeasured {
+			continue
+		}
+		text, odd := s.sentence(e), e.Kind == capture.EntryAnomaly || e.Kind == capture.EntryRefused
+		if id := e.Kind + e.Code; odd {
+			seen[id]++
+			if seen[id] > often {
+				continue
+			}
+			if seen[id] == often && total[id] > often {
+				text += s.w.T("journal.repeated", data{"count": total[id]})
+			}
+			text = s.w.T("sheet.odd", data{"text": text})
+		}
+		out = append(out, step{when: when, text: text, odd: odd})
+	}
+	return out
+}
+
+// filesClosed sums up all entries about finished files.
+func (s *sheet) filesClosed() string {
+	var names []string
+	for _, e := range s.v.Journal {
+		if p, ok := e.Data["path"].(string); ok && e.Kind == capture.EntryFile {
+			names = append(names, path.Base(p))
+		}
+	}
+	const most = 12
+	list := s.joined(names[:min(most, len(names))])
+	if len(names) > most {
+		list += s.w.T("sheet.more")
+	}
+	return s.w.T("journal.files", data{"count": len(names), "names": list})
+}
+
+// sentence is a journal entry in words. An entry without a sentence is
+// printed as the machine wrote it.
+func (s *sheet) sentence(e capture.Entry) string {
+	key := "journal." + e.Code
+	if !s.w.Has(key) {
+		b, _ := json.Marshal(e.Data)
+		return s.value(e.Code + " " + string(b))
+	}
+	d := s.plainData(e.Data)
+	if e.Code == "take.closed" {
+		d["state"] = s.state()
+	}
+	return s.w.T(key, d)
+}
