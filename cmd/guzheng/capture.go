@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"guzheng/capture"
+	"guzheng/capture/web"
+	"guzheng/preserve"
+)
+
+// captureFlags are the options of capture and run. The fields of the order
+// are what the law wants to be written down; see capture.Order.
+type captureFlags struct {
+	caseNo, cause, purpose string
+	officers               []string
+	party, place, witness  string
+	config, browser        string
+	out                    string
+	json                   bool
+	allowPrivate           bool
+	noSandbox              bool
+}
+
+func (f *captureFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.caseNo, "case", "", "case or task `number`")
+	fl.StringVar(&f.cause, "cause", "", "cause of action, as `text`")
+	fl.StringVar(&f.purpose, "purpose", "", "fact to be proved, as `text`")
+	fl.StringArrayVar(&f.officers, "officer", nil, "`NAME:LICENCE` of an officer; give it twice, one officer is a printed warning")
+	fl.StringVar(&f.party, "party", "", "`name` of the party the evidence is about")
+	fl.StringVar(&f.place, "place", "", "`place` where the capture is made")
+	fl.StringVar(&f.witness, "witness", "", "`name` of a witness")
+	fl.StringVar(&f.config, "config", "", "configuration `file` instead of config.yaml")
+	fl.StringVar(&f.browser, "browser", "", "Chromium `binary` instead of Debian's")
+	fl.StringVar(&f.out, "out", "", "also copy package, seal and sheet into this `directory`")
+	fl.BoolVar(&f.json, "json", false, "write a stream of JSON objects; the last one tells what was kept")
+	fl.BoolVar(&f.allowPrivate, "allow-private", false, "permit loopback and private addresses; written into the record")
+	fl.BoolVar(&f.noSandbox, "no-sandbox", false, "run the browser without its sandbox; written into the record")
+}
+
+func captureVerb(s streams) *cobra.Command {
+	var f captureFlags
+	c := &cobra.Command{
+		Use:   "capture URL",
+		Short: "Capture a page, seal it and keep it",
+		Long: `capture visits the page with headless Chromium, records everything that came
+over the wire and what the page looked like, and keeps it as one sealed package.
+With --json stdout carries one JSON object per line; the last one is
+{"type":"kept","id":…,"state":…,"digest":…,"package":PATH,"seal":PATH,…}
+or {"type":"error",…}.`,
+		Example: `  guzheng capture https://shop.example/ --case 001 --officer NAME:LICENCE --officer NAME:LICENCE
+  guzheng capture http://127.0.0.1:8080/ --allow-private --json`,
+		Args: args(cobra.ExactArgs(1)),
+	}
+	f.add(c)
+	c.RunE = func(c *cobra.Command, a []string) error { return doCapture(c.Context(), s, f, a[0], nil) }
+	return c
+}
+
+// doCapture is the whole way from an address to a kept package. Addresses in
+// allow may be private: the practice shop.
+func doCapture(ctx context.Context, s streams, f captureFlags, address string, allow []string) (err error) {
+	h, err := openHome(f.config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	order, err := f.order(h.cfg, address)
+	if err != nil {
+		return err
+	}
+	if err := web.Permitted(ctx, order, allow); err != nil {
+		return fail(exitRefused, "private addresses need --allow-private, which is written into the record", "%w", err)
+	}
+	show := newProgress(s, h.words, f.json)
+	defer show.end()
+	// Opened before the visit, so that a missing passphrase or a full disk
+	// is known before the page is.
+	if _, err := h.keeper(ctx); err != nil {
+		return err
+	}
+	if err := h.resumeAll(ctx, show.resumed); err != nil {
+		show.warn("earlier captures are waiting: %v (guzheng resume)", err)
+	}
+	b, err := newBerth(h.spool(), order)
+	if err != nil {
+		return err
+	}
+	defer b.release()
+	if err := b.makeScratch(); err != nil {
+		return errors.Join(err, b.leave())
+	}
+	source := h.browser(f.browser, allow, show.entry)
+	source.TempDir = b.scratch()
+	if _, err := source.Collect(ctx, order, b.take()); err != nil {
+		if _, rerr := capture.ReadTake(b.take()); rerr != nil {
+			return errors.Join(err, b.discardEmpty())
+		}
+		return err
+	}
+	show.stage("pack")
+	// An interruption ends the visit, not the keeping of what it saw.
+	rec, err := h.keep(context.WithoutCancel(ctx), b)
+	if err != nil {
+		return fmt.Errorf("keeping %s: %w", order.ID, err)
+	}
+	show.stage("sheet")
+	return h.finish(context.WithoutCancel(ctx), s, f, rec, ctx.Err() != nil)
+}
+
+// order makes the order from flags and configuration.
+func (f captureFlags) order(cfg config, address string) (capture.Order, error) {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	if u, err := url.Parse(address); err == nil && u.Path == "" && u.Host != "" {
+		u.Path = "/"
+		address = u.String()
+	}
+	now := capture.Now()
+	o := capture.Order{
+		Format: capture.OrderFormat, ID: capture.NewID(now), Kind: capture.KindWeb, URL: address, Created: now.UTC(),
+		Case: f.caseNo, Cause: f.cause, Purpose: f.purpose, Party: f.party, Place: f.place, Witness: f.witness,
+		AllowPrivate: f.allowPrivate, NoSandbox: f.noSandbox, Limits: cfg.limits(),
+		Viewport: capture.Viewport{Width: cfg.Browser.Width, Height: cfg.Browser.Height, Scale: cfg.Browser.Scale},
+	}
+	for _, text := range f.officers {
+		officer, err := capture.ParseOfficer(text)
+		if err != nil {
+			return o, err
+		}
+		if slices.Contains(o.Officers, officer) {
+			return o, fmt.Errorf("officer %q given twice: %w", text, capture.ErrOrder)
+		}
+		o.Officers = append(o.Officers, officer)
+	}
+	return o, o.Check()
+}
+
+// kept is the last object of the JSON stream. Its names are stable.
+type kept struct {
+	Type    string           `json:"type"` // "kept"
+	ID      string           `json:"id"`
+	State   capture.State    `json:"state"`
+	Reasons []capture.Reason `json:"reasons,omitempty"`
+	URL     string           `json:"url"`
+	Title   string           `json:"title"`
+	Status  int              `json:"status"`
+	Digest  string           `json:"digest"` // SHA-256 of the package, hex
+	SM3     string           `json:"sm3"`
+	Bytes   int64            `json:"bytes"`
+	Package string           `json:"package"`
+	Seal    string           `json:"seal"`
+	Pending bool             `json:"pending"` // a stamp or the log entry is still missing
+	Verdict string           `json:"verdict"`
+	Sheet   string           `json:"sheet"`
+	Exit    int              `json:"exit"`
+}
+
+// finish verifies what was kept, prints its sheet and tells the reader.
+func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preserve.Record, interrupted bool) error {
+	pkg, err := h.store.Path(rec.Package.Key)
+	if err != nil {
+		return err
+	}
+	sealPath, err := h.store.Path(rec.Seal.Key)
+	if err != nil {
+		return err
+	}
+	view, err := h.view(ctx, rec.Entry)
+	if err != nil {
+		return err
+	}
+	sheet := filepath.Join(h.dir, "sheets", rec.Order.ID+".pdf")
+	if err := h.writeSheet(sheet, view, h.words); err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := copyOut(f.out, pkg, sealPath, sheet); err != nil {
+			return err
+		}
+	}
+	k := kept{Type: "kept", ID: rec.Order.ID, State: rec.Take.State, Reasons: rec.Take.Reasons, URL: rec.Order.URL,
+		Title: view.Facts.Title, Status: view.Facts.Status, Digest: rec.Package.SHA256, SM3: rec.Entry.SM3,
+		Bytes: rec.Package.Bytes, Package: pkg, Seal: sealPath, Pending: rec.Entry.Pending,
+		Verdict: string(view.Verdict.Outcome()), Sheet: sheet}
+	outcome := outcomeOf(rec.Take, interrupted)
+	k.Exit, _ = classify(ctx, outcome)
+	if f.json {
+		writeLine(s.out, k)
+	} else {
+		h.summary(s, k, rec, view)
+	}
+	return outcome
+}
+
+// outcomeOf turns the state of a kept take into the command's error.
+func outcomeOf(t capture.Take, interrupted bool) error {
+	code := exitOK
+	switch {
+	case interrupted:
+		code = exitInterrupted
+	case slices.ContainsFunc(t.Reasons, func(r capture.Reason) bool { return r.Code == "address.refused" }):
+		code = exitRefused
+	case t.State == capture.Failed:
+		code = exitFailure
+	case t.State == capture.Partial:
+		code = exitPartial
+	}
+	if code == exitOK {
+		return nil
+	}
+	return &coded{code: code, err: errTold}
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/providers/structs"
+	"github.com/knadh/koanf/v2"
+
+	"guzheng/capture"
+)
+
+// config is everything that can be set, in config.yaml under GUZHENG_HOME or
+// in the file named by --config. Without a file the defaults below hold and
+// nothing needs to be configured. Two settings can come from the environment
+// too: GUZHENG_LANG and GUZHENG_PASSPHRASE_FILE.
+type config struct {
+	// Lang is the language of sheets and of the summary: zh-CN or en.
+	Lang string `koanf:"lang"`
+
+	// PassphraseFile names a file whose first line protects the signing key.
+	// It has to be set before the key is made.
+	PassphraseFile string `koanf:"passphrase_file"`
+
+	// RetentionDays is how long evidence is kept at least. Three years is
+	// the longest period that the law sets for records of a shop without a
+	// case (E-commerce Law art. 31).
+	RetentionDays int `koanf:"retention_days"`
+
+	Browser browserConfig `koanf:"browser"`
+	Clock   clockConfig   `koanf:"clock"`
+
+	// TSA lists the time-stamping authorities. Without any, the built-in
+	// practice authority stamps with this machine's own clock, and every
+	// place that shows its stamps says so.
+	TSA []tsaConfig `koanf:"tsa"`
+
+	// Limits bound a capture; see capture.Limits for each.
+	Limits limitsConfig `koanf:"limits"`
+}
+
+type browserConfig struct {
+	// Path is the Chromium binary; empty finds Debian's.
+	Path string `koanf:"path"`
+	// Width and Height are the window in CSS pixels, Scale the device
+	// pixels per CSS pixel.
+	Width  int     `koanf:"width"`
+	Height int     `koanf:"height"`
+	Scale  float64 `koanf:"scale"`
+}
+
+type clockConfig struct {
+	// NTP lists the servers that the clock is compared with.
+	NTP []string `koanf:"ntp"`
+}
+
+type tsaConfig struct {
+	// URL of the authority (RFC 3161 over HTTP).
+	URL string `koanf:"url"`
+	// Policy is the object identifier asked for; empty asks for none.
+	Policy string `koanf:"policy"`
+	// Roots names a PEM file with the roots its chain must end in.
+	Roots string `koanf:"roots"`
+	// Certificate pins the signing certificate by its SHA-256, hex; or
+	// Issuer and Name pin it by the common names of issuer and subject.
+	Certificate string `koanf:"certificate"`
+	Issuer      string `koanf:"issuer"`
+	Name        string `koanf:"name"`
+	// TimeoutSeconds bounds one request.
+	TimeoutSeconds int `koanf:"timeout_seconds"`
+}
+
+// limitsConfig names in seconds and megabytes what capture.Limits has in
+// milliseconds and bytes. Zero keeps the default.
+type limitsConfig struct {
+	NavigateSeconds int `koanf:"navigate_seconds"`
+	ScrollSeconds   int `koanf:"scroll_seconds"`
+	ArtefactSeconds int `koanf:"artefact_seconds"`
+	TotalSeconds    int `koanf:"total_seconds"`
+	BodyMegabytes   int `koanf:"body_megabytes"`
+	TotalMegabytes  int `koanf:"total_megabytes"`
+	PageHeight      int `koanf:"page_height"`
+}
+
+func defaults() config {
+	return config{
+		Lang: "zh-CN", RetentionDays: 3*365 + 1,
+		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
+		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
+	}
+}
+
+// homeDir is GUZHENG_HOME, or .guzheng in the user's home directory.
+func homeDir() (string, error) {
+	if dir := os.Getenv("GUZHENG_HOME"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fail(exitUsage, "set GUZHENG_HOME to a directory", "finding the home directory: %w", err)
+	}
+	return filepath.Join(home, ".guzheng"), nil
+}
+
+// loadConfig reads the configuration: defaults, then the file, then the
+// environment. An unknown key is an error, so that a mistyped setting does
+// not pass for a set one. Only a file named by --config must exist.
+func loadConfig(home, file string) (config, error) {
+	must := file != ""
+	if !must {
+		file = filepath.Join(home, "config.yaml")
+	}
+	k := koanf.New(".")
+	if err := k.Load(structs.Provider(defaults(), "koanf"), nil); err != nil {
+		return config{}, fmt.Errorf("reading defaults: %w", err)
+	}
+	known := map[string]bool{}
+	for _, key := range k.Keys() {
+		known[key] = true
+	}
+	b, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		if err := mergeFile(k, file, b, known); err != nil {
+			return config{}, err
+		}
+	case must || !errors.Is(err, fs.ErrNotExist):
+		return config{}, fail(exitUsage, "", "reading configuration: %w", err)
+	}
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: "GUZHENG_", TransformFunc: fromEnv}), nil); err != nil {
+		return config{}, fmt.Errorf("reading environment: %w", err)
+	}
+	var c config
+	if err := k.Unmarshal("", &c); err != nil {
+		return config{}, fail(exitUsage, "", "reading configuration %s: %w", file, err)
+	}
+	return c, c.check(file)
+}
+
+func mergeFile(k *koanf.Koanf, file string, b []byte, known map[string]bool) error {
+	f := koanf.New(".")
+	if len(bytes.TrimSpace(b)) > 0 {
+		if err := f.Load(rawbytes.Provider(b), yaml.Parser()); err != nil {
+			return fail(exitUsage, "", "reading configuration %s: %w", file, err)
+		}
+	}
+	for _, key := range f.Keys() {
+		if !known[key] {
+			return fail(exitUsage, "README lists the settings", "reading configuration %s: no setting is called %q", file, key)
+		}
+	}
+	return k.Merge(f)
+}
+
+// fromEnv takes only the settings that make sense in an environment.
+func fromEnv(key, value string) (string, any) {
+	switch key {
+	case "GUZHENG_LANG", "GUZHENG_PASSPHRASE_FILE":
+		return strings.ToLower(strings.TrimPrefix(key, "GUZHENG_")), value
+	}
+	return "", nil
+}
+
+func (c config) check(file string) error {
+	if c.Lang != "zh-CN" && c.Lang != "en" {
+		return fail(exitUsage, "use zh-CN or en", "configuration %s: language %q", file, c.Lang)
+	}
+	if c.RetentionDays < 1 {
+		return fail(exitUsage, "", "configuration %s: retention_days %d", file, c.RetentionDays)
+	}
+	for i, t := range c.TSA {
+		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
+			return fail(exitUsage, "", "configuration %s: tsa %d: url %q is not http or https", file, i+1, t.URL)
+		}
+	}
+	return nil
+}
+
+// passphrase reads the first line of the passphrase file.
+func (c config) passphrase() ([]byte, error) {
+	if c.PassphraseFile == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.PassphraseFile)
+	if err != nil {
+		return nil, fail(exitUsage, "", "reading passphrase: %w", err)
+	}
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	if line = bytes.TrimRight(line, "\r"); len(line) == 0 {
+		return nil, fail(exitUsage, "", "reading passphrase: first line of %s is empty", c.PassphraseFile)
+	}
+	return line, nil
+}
+
+// limits turns the settings into the limits of an order.
+func (c config) limits() capture.Limits {
+	l := capture.DefaultLimits()
+	set := func(to *int64, n int, unit int64) {
+		if n > 0 {
+			*to = int64(n) * unit
+		}
+	}
+	set(&l.NavigateMS, c.Limits.NavigateSeconds, 1000)
+	set(&l.ScrollMS, c.Limits.ScrollSeconds, 1000)
+	set(&l.ArtefactMS, c.Limits.ArtefactSeconds, 1000)
+	set(&l.TotalMS, c.Limits.TotalSeconds, 1000)
+	set(&l.BodyBytes, c.Limits.BodyMegabytes, 1<<20)
+	set(&l.TotalBytes, c.Limits.TotalMegabytes, 1<<20)
+	set(&l.PageHeight, c.Limits.PageHeight, 1)
+	return l
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"guzheng/preserve"
+	"guzheng/storage"
+)
+
+// fileHas reports whether the file holds exactly b.
+func fileHas(name string, b []byte) bool {
+	have, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(have, b)
+}
+
+// copyOut copies files into a directory. An existing file is not replaced.
+func copyOut(dir string, names ...string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := copyFile(name, filepath.Join(dir, filepath.Base(name))); err != nil {
+			return fmt.Errorf("copying to %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// discardEmpty removes a berth in which nothing was captured.
+func (b *berth) discardEmpty() error {
+	if _, err := os.Stat(b.take()); !errors.Is(err, fs.ErrNotExist) {
+		return nil // something is there; resume goes on with it
+	}
+	return b.leave()
+}
+
+// reindex fills the index from the packages in the store and calls tell for
+// each that cannot be read.
+func (h *home) reindex(ctx context.Context, tell func(key string, err error)) (n, bad int, err error) {
+	for o, err := range h.store.List(ctx, "v1/") {
+		if errors.Is(err, storage.ErrAltered) {
+			tell(o.Key, err)
+			bad++
+			continue
+		}
+		if err != nil {
+			return n, bad, fmt.Errorf("listing store: %w", err)
+		}
+		if !strings.HasSuffix(o.Key, ".wacz") {
+			continue
+		}
+		rec, err := preserve.Read(ctx, h.store, o.Key)
+		if err == nil {
+			err = h.index.Put(ctx, rec.Entry)
+		}
+		if ctx.Err() != nil {
+			return n, bad, ctx.Err()
+		}
+		if err != nil {
+			tell(o.Key, err)
+			bad++
+			continue
+		}
+		n++
+	}
+	return n, bad, nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"guzheng/storage/index"
+)
+
+func sealVerb(s streams) *cobra.Command {
+	var pending, asJSON bool
+	var conf string
+	c := &cobra.Command{
+		Use:   "seal --pending",
+		Short: "Ask again for stamps and log entries that are missing",
+		Long: `seal --pending asks the time-stamping authorities and the log again for every
+kept package whose seal lacks something, and stores the completed seal beside
+the first one.`,
+		Args: args(cobra.NoArgs),
+	}
+	c.Flags().BoolVar(&pending, "pending", false, "complete every seal that lacks something")
+	c.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per package")
+	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if !pending {
+			return fail(exitUsage, "guzheng seal --pending", "seal needs --pending")
+		}
+		return completeSeals(c.Context(), s, conf, asJSON)
+	}
+	return c
+}
+
+func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (err error) {
+	h, err := openHome(conf)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	k, err := h.keeper(ctx)
+	if err != nil {
+		return err
+	}
+	entries, err := h.index.List(ctx, index.Filter{Pending: true})
+	if err != nil {
+		return err
+	}
+	waiting := 0
+	for _, e := range entries {
+		done, changed, err := k.Complete(ctx, e)
+		if err != nil {
+			return fmt.Errorf("completing the seal of %s: %w", e.ID, err)
+		}
+		if changed {
+			if err := h.index.Put(ctx, done); err != nil {
+				return err
+			}
+		}
+		if done.Pending {
+			waiting++
+		}
+		path, err := h.store.Path(done.Seal)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			writeLine(s.out, map[string]any{"type": "seal", "id": e.ID, "changed": changed, "pending": done.Pending, "seal": path})
+		} else {
+			fmt.Fprintf(s.out, "%s %s\n", e.ID, path)
+		}
+	}
+	if waiting > 0 {
+		return fail(exitPartial, "guzheng seal --pending, later", "%d of %d seals still lack something", waiting, len(entries))
+	}
+	return nil
+}

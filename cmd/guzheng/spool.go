@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"guzheng/capture"
+	"guzheng/capture/web"
+)
+
+// A berth is the spool directory of one order, held by one process.
+//
+// Life of a berth: newBerth writes order.json and takes the lock; the source
+// fills take/; the keeper adds its steps; leave removes it when everything is
+// in the store. A process that dies lets go of the lock, and resume finds
+// the berth.
+type berth struct {
+	dir   string
+	order capture.Order
+	lock  *os.File
+}
+
+var errHeld = errors.New("held by another process")
+
+// newBerth makes the directory of an order.
+func newBerth(spool string, order capture.Order) (*berth, error) {
+	b := &berth{dir: filepath.Join(spool, order.ID), order: order}
+	if err := os.MkdirAll(spool, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(b.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("spooling order %s: %w", order.ID, err)
+	}
+	if err := b.hold(); err != nil {
+		return nil, err
+	}
+	text, err := order.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := capture.WriteFile(filepath.Join(b.dir, "order.json"), text); err != nil {
+		return nil, err
+	}
+	return b, capture.SyncDir(spool)
+}
+
+// openBerth holds a berth that a dead process left. It returns errHeld when
+// the process lives.
+func openBerth(spool, id string) (*berth, error) {
+	b := &berth{dir: filepath.Join(spool, id)}
+	if err := b.hold(); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, "order.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &b.order)
+	}
+	if err == nil && b.order.ID != id {
+		err = fmt.Errorf("order.json is of order %q", b.order.ID)
+	}
+	return b, err
+}
+
+// hold takes the lock of the berth. The kernel drops it with the process.
+func (b *berth) hold() error {
+	f, err := os.OpenFile(filepath.Join(b.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return fmt.Errorf("locking %s: %w", b.dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return fmt.Errorf("locking %s: %w", b.dir, errHeld)
+	}
+	b.lock = f
+	return nil
+}
+
+func (b *berth) take() string { return filepath.Join(b.dir, "take") }
+
+// scratch is where the browser's profile lives while the order is carried
+// out: outside GUZHENG_HOME, which the browser's own user cannot enter, and
+// named for the order, so that resume can clear it after a crash.
+func (b *berth) scratch() string { return filepath.Join(os.TempDir(), "guzheng-"+filepath.Base(b.dir)) }
+
+func (b *berth) makeScratch() error {
+	if err := os.Mkdir(b.scratch(), 0o711); err != nil {
+		return fmt.Errorf("making room for the browser: %w", err)
+	}
+	return os.Chmod(b.scratch(), 0o711) // whatever the umask
+}
+
+// release lets go of the berth and leaves it for resume.
+func (b *berth) release() {
+	_ = os.RemoveAll(b.scratch()) // what stays is rubbish, and is named for the order
+	if b.lock != nil {
+		b.lock.Close()
+		b.lock = nil
+	}
+}
+
+// leave removes the berth; everything in it is in the store.
+func (b *berth) leave() error {
+	err := os.RemoveAll(b.dir)
+	b.release()
+	if err != nil {
+		return fmt.Errorf("clearing %s: %w", b.dir, err)
+	}
+	return nil
+}
+
+// An outcome is what resume did about one berth.
+type outcome struct {
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+	Action string `json:"action"` // kept, waiting, lost
+	State  string `json:"state,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// resumeAll goes on with every berth whose process is gone. A berth that
+// cannot be gone on with is reported and left as it is.
+func (h *home) resumeAll(ctx context.Context, tell func(outcome)) error {
+	entries, err := os.ReadDir(h.spool())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading spool: %w", err)
+	}
+	var first error
+	for _, e := range entries {
+		if !e.IsDir() || !capture.ValidID(e.Name()) {
+			continue
+		}
+		o, err := h.resume(ctx, e.Name())
+		o.Type, o.ID = "resume", e.Name()
+		if err != nil {
+			o.Detail = err.Error()
+			if first == nil && !errors.Is(err, errHeld) {
+				first = fmt.Errorf("resuming %s: %w", e.Name(), err)
+			}
+		}
+		tell(o)
+	}
+	return first
+}
+
+// resume goes on with one berth.
+func (h *home) resume(ctx context.Context, id string) (outcome, error) {
+	b, err := openBerth(h.spool(), id)
+	if errors.Is(err, errHeld) {
+		return outcome{Action: "waiting"}, err
+	}
+	defer func() {
+		if b != nil {
+			b.release()
+		}
+	}()
+	if errors.Is(err, fs.ErrNotExist) {
+		// Killed before the order was on disk: nothing had been asked for.
+		return outcome{Action: "lost", Detail: "the order had not been written; nothing was captured"}, b.leave()
+	}
+	if err != nil {
+		return outcome{Action: "waiting"}, err
+	}
+	if _, err := os.Stat(b.take()); errors.Is(err, fs.ErrNotExist) {
+		return outcome{Action: "lost", Detail: "the capture of " + b.order.URL + " had not begun"}, b.leave()
+	}
+	if _, err := web.Recover(b.take(), b.order, capture.Now); err != nil {
+		return outcome{Action: "waiting"}, err
+	}
+	rec, err := h.keep(ctx, b)
+	if err != nil {
+		return outcome{Action: "waiting"}, err
+	}
+	return outcome{Action: "kept", State: string(rec.Take.State)}, nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"guzheng/capture"
+	"guzheng/preserve/verify"
+)
+
+func trustVerb(s streams) *cobra.Command {
+	var conf string
+	c := &cobra.Command{
+		Use:   "trust",
+		Short: "Print what a verifier elsewhere should expect of this installation",
+		Long: `trust prints the fingerprint of the signing key and the verifier key of the
+log as JSON, for guzheng-verify --trust and guzheng verify --trust. Hand it over
+by another way than the packages.`,
+		Args: args(cobra.NoArgs),
+	}
+	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		h, err := openHome(conf)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, h.Close()) }()
+		if _, err := h.openPress(c.Context()); err != nil {
+			return err
+		}
+		b, err := h.trustJSON()
+		if err != nil {
+			return err
+		}
+		_, err = s.out.Write(b)
+		return err
+	}
+	return c
+}
+
+func (h *home) trustFile() string { return filepath.Join(h.dir, "trust.json") }
+
+// trustJSON is the public side of this installation.
+func (h *home) trustJSON() ([]byte, error) {
+	b, err := json.MarshalIndent(map[string]any{
+		"format": verify.TrustFormat, "signers": []string{h.key.ID}, "logs": []string{h.log.Verifier()}}, "", "  ")
+	return append(b, '\n'), err
+}
+
+// writeTrust keeps the public side where verification finds it without
+// opening the key. It is written once; a key that was exchanged since does
+// not change what packages of old are compared with.
+func (h *home) writeTrust() error {
+	b, err := h.trustJSON()
+	if err != nil {
+		return err
+	}
+	if fileHas(h.trustFile(), b) {
+		return nil
+	}
+	return capture.WriteFile(h.trustFile(), b)
+}

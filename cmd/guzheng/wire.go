@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"guzheng/capture"
+	"guzheng/capture/web"
+	"guzheng/preserve"
+	"guzheng/preserve/key"
+	"guzheng/preserve/seal"
+	"guzheng/preserve/tlog/ledger"
+	"guzheng/preserve/tsa"
+	"guzheng/preserve/verify"
+	"guzheng/report/words"
+	"guzheng/storage/dir"
+	"guzheng/storage/index"
+)
+
+// A home is GUZHENG_HOME with the parts that verbs need, opened when first
+// asked for.
+type home struct {
+	dir    string
+	cfg    config
+	words  *words.Catalogue
+	tool   capture.Tool
+	key    *key.Key
+	log    *ledger.Log
+	store  *dir.Store
+	index  *index.DB
+	tsas   []tsa.Authority
+	closer []func() error
+}
+
+// openHome reads the configuration and makes the directory. Nothing else is
+// touched yet.
+func openHome(configFile string) (*home, error) {
+	d, err := homeDir()
+	if err != nil {
+		return nil, err
+	}
+	h := &home{dir: d}
+	if h.cfg, err = loadConfig(d, configFile); err != nil {
+		return nil, err
+	}
+	if h.words, err = words.New(h.cfg.Lang); err != nil {
+		return nil, err
+	}
+	for _, p := range []string{d, h.keys(), h.spool()} {
+		if err := os.MkdirAll(p, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	h.tool = capture.Tool{Name: "guzheng", Version: version, Go: runtime.Version()}
+	return h, nil
+}
+
+func (h *home) keys() string  { return filepath.Join(h.dir, "keys") }
+func (h *home) spool() string { return filepath.Join(h.dir, "spool") }
+
+// Close closes what was opened, last first.
+func (h *home) Close() error {
+	var errs []error
+	for i := len(h.closer) - 1; i >= 0; i-- {
+		errs = append(errs, h.closer[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// openStore opens the embedded store and its index.
+func (h *home) openStore(ctx context.Context) error {
+	if h.store != nil {
+		return nil
+	}
+	var err error
+	if h.store, err = dir.Open(filepath.Join(h.dir, "store"), capture.Now); err != nil {
+		return fail(exitStorage, "check permissions and free space under "+h.dir, "opening store: %w", err)
+	}
+	if h.index, err = index.Open(ctx, filepath.Join(h.dir, "guzheng.db")); err != nil {
+		return fail(exitStorage, "guzheng index rebuild", "opening index: %w", err)
+	}
+	h.closer = append(h.closer, h.index.Close)
+	return nil
+}
+
+// openPress opens what seals need: key, authorities and log.
+func (h *home) openPress(ctx context.Context) (seal.Press, error) {
+	if h.key == nil {
+		pass, err := h.cfg.passphrase()
+		if err != nil {
+			return seal.Press{}, err
+		}
+		if h.key, err = key.Open(filepath.Join(h.keys(), "signing.pem"), pass); err != nil {
+			return seal.Press{}, err
+		}
+		if h.tsas, err = h.authorities(); err != nil {
+			return seal.Press{}, err
+		}
+		if h.log, err = ledger.Open(ctx, filepath.Join(h.dir, "log"), h.keys()); err != nil {
+			return seal.Press{}, fail(exitStorage, "", "%w", err)
+		}
+		h.closer = append(h.closer, func() error {
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			return h.log.Close(end)
+		})
+		if err := h.writeTrust(); err != nil {
+			return seal.Press{}, err
+		}
+	}
+	return seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}, nil
+}
+
+// authorities returns the configured time-stamping authorities, or the
+// practice authority when there are none.
+func (h *home) authorities() ([]tsa.Authority, error) {
+	if len(h.cfg.TSA) == 0 {
+		p, err := tsa.OpenPractice(h.keys(), capture.Now)
+		if err != nil {
+			return nil, err
+		}
+		return []tsa.Authority{p}, nil
+	}
+	var out []tsa.Authority
+	for _, t := range h.cfg.TSA {
+		out = append(out, tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
+			Timeout: time.Duration(t.TimeoutSeconds) * time.Second})
+	}
+	return out, nil
+}
+
+// keeper puts the rooms together: what capture took, preserve keeps in the
+// store.
+func (h *home) keeper(ctx context.Context) (preserve.Keeper, error) {
+	if err := h.openStore(ctx); err != nil {
+		return preserve.Keeper{}, err
+	}
+	press, err := h.openPress(ctx)
+	if err != nil {
+		return preserve.Keeper{}, err
+	}
+	return preserve.Keeper{Press: press, Store: h.store, Now: capture.Now, Spool: h.spool(),
+		Software: h.tool.Name + "/" + h.tool.Version,
+		Retain:   func(kept time.Time) time.Time { return kept.AddDate(0, 0, h.cfg.RetentionDays) }}, nil
+}
+
+// keep carries a closed take into the store and the index and clears its
+// berth.
+func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
+	k, err := h.keeper(ctx)
+	if err != nil {
+		return preserve.Record{}, err
+	}
+	rec, err := k.Keep(ctx, b.dir)
+	if err != nil {
+		return preserve.Record{}, err
+	}
+	if err := h.index.Put(ctx, rec.Entry); err != nil {
+		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
+	}
+	return rec, b.leave()
+}
+
+// browser returns the source for web pages.
+func (h *home) browser(path string, allow []string, listen func(capture.Entry)) web.Browser {
+	if path == "" {
+		path = h.cfg.Browser.Path
+	}
+	if self, err := os.Executable(); err == nil {
+		h.tool.SHA256 = sumFile(self)
+	}
+	return web.Browser{Path: path, NTP: h.cfg.Clock.NTP, Allow: allow, Tool: h.tool, Listen: listen}
+}
+
+// sumFile returns the SHA-256 of a file, or nothing when it cannot be read.
+func sumFile(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// trust is what this installation vouches for: its own key and log, and the
+// authorities that its configuration names.
+func (h *home) trust() (verify.Trust, error) {
+	var t verify.Trust
+	if h.key != nil {
+		t.Signers, t.Logs = []string{h.key.ID}, []string{h.log.Verifier()}
+	} else if saved, err := verify.LoadTrust(h.trustFile()); err == nil {
+		t = saved
+	}
+	t.TSA = tsa.Trust{}
+	for _, c := range h.cfg.TSA {
+		if c.Roots != "" {
+			roots, err := readRoots(c.Roots)
+			if err != nil {
+				return t, err
+			}
+			t.TSA.Roots = append(t.TSA.Roots, roots...)
+		}
+		if c.Certificate != "" || c.Issuer != "" || c.Name != "" {
+			t.TSA.Pins = append(t.TSA.Pins, tsa.Pin{Policy: c.Policy, CertificateSHA256: c.Certificate, Issuer: c.Issuer, Name: c.Name})
+		}
+	}
+	return t, nil
+}
+
+func readRoots(name string) ([]*x509.Certificate, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fail(exitUsage, "", "reading time-stamp roots: %w", err)
+	}
+	var out []*x509.Certificate
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fail(exitUsage, "", "reading time-stamp roots %s: %w", name, err)
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, fail(exitUsage, "", "reading time-stamp roots %s: no certificate in it", name)
+	}
+	return out, nil
+}
+
+// inspect verifies the package in path as this installation would.
+func (h *home) inspect(ctx context.Context, path string) (verify.Verdict, error) {
+	t, err := h.trust()
+	if err != nil {
+		return verify.Verdict{}, err
+	}
+	return verifyWith(ctx, path, t)
+}
