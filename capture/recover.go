@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,6 +45,15 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 		return Take{}, err
 	}
 	var files []File
+	if _, ok := known["evidence/order.json"]; !ok {
+		// Killed before the order was in the take: it is known all the same.
+		f, err := restoreOrder(path, order, now)
+		if err != nil {
+			return Take{}, err
+		}
+		known[f.Path] = f
+		names = append(slices.DeleteFunc(names, func(n string) bool { return n == f.Path }), f.Path)
+	}
 	artefacts := 0
 	for _, name := range names {
 		if strings.HasPrefix(filepath.Base(name), ".tmp-") {
@@ -77,6 +87,24 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 		t.Started, t.Finished = entries[0].Time, entries[len(entries)-1].Time
 	}
 	return t, writeTake(path, t)
+}
+
+// restoreOrder writes the order into a take that lacks it.
+func restoreOrder(path string, order Order, now func() time.Time) (File, error) {
+	b, err := order.Encode()
+	if err != nil {
+		return File{}, err
+	}
+	name := filepath.Join(path, "evidence", "order.json")
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return File{}, fmt.Errorf("recovering take: %w", err)
+	}
+	if err := WriteFile(name, b); err != nil {
+		return File{}, err
+	}
+	h := NewHasher()
+	_, _ = h.Write(b)
+	return File{Path: "evidence/order.json", Kind: FileOrder, MediaType: "application/json", Written: now().UTC(), Digest: h.Digest()}, nil
 }
 
 // closedFiles collects what the journal says about finished files.

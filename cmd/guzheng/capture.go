@@ -95,11 +95,10 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 		return err
 	}
 	defer b.release()
-	if err := b.makeScratch(); err != nil {
+	source := h.browser(f.browser, allow, show.entry)
+	if source.TempDir, err = b.makeScratch(); err != nil {
 		return errors.Join(err, b.leave())
 	}
-	source := h.browser(f.browser, allow, show.entry)
-	source.TempDir = b.scratch()
 	if _, err := source.Collect(ctx, order, b.take()); err != nil {
 		if _, rerr := capture.ReadTake(b.take()); rerr != nil {
 			return errors.Join(err, b.discardEmpty())

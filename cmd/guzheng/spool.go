@@ -84,21 +84,57 @@ func (b *berth) hold() error {
 
 func (b *berth) take() string { return filepath.Join(b.dir, "take") }
 
-// scratch is where the browser's profile lives while the order is carried
-// out: outside GUZHENG_HOME, which the browser's own user cannot enter, and
-// named for the order, so that resume can clear it after a crash.
-func (b *berth) scratch() string { return filepath.Join(os.TempDir(), "guzheng-"+filepath.Base(b.dir)) }
-
-func (b *berth) makeScratch() error {
-	if err := os.Mkdir(b.scratch(), 0o711); err != nil {
-		return fmt.Errorf("making room for the browser: %w", err)
+// makeScratch makes the directory where the browser's profile lives while
+// the order is carried out. It lies outside GUZHENG_HOME, which the browser's
+// own user cannot enter, below the first temporary directory that everybody
+// may enter. Its path is noted in the berth first, so that resume clears it
+// after a crash.
+func (b *berth) makeScratch() (string, error) {
+	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if !enterable(parent) {
+			continue
+		}
+		dir := filepath.Join(parent, "guzheng-"+b.order.ID)
+		if err := capture.WriteFile(b.scratchNote(), []byte(dir)); err != nil {
+			return "", err
+		}
+		if err := os.Mkdir(dir, 0o711); err != nil {
+			return "", fmt.Errorf("making room for the browser: %w", err)
+		}
+		return dir, os.Chmod(dir, 0o711) // whatever the umask
 	}
-	return os.Chmod(b.scratch(), 0o711) // whatever the umask
+	return "", fmt.Errorf("making room for the browser: no temporary directory that its user may enter; set TMPDIR")
+}
+
+func (b *berth) scratchNote() string { return filepath.Join(b.dir, "scratch") }
+
+// clearScratch removes what the browser left. Only a directory that is named
+// for an order is touched.
+func (b *berth) clearScratch() {
+	note, err := os.ReadFile(b.scratchNote())
+	if err != nil || filepath.Base(string(note)) != "guzheng-"+filepath.Base(b.dir) {
+		return
+	}
+	_ = os.RemoveAll(string(note)) // rubbish; the next resume finds it too
+}
+
+// enterable reports whether any user may enter a directory: the browser
+// never runs as root.
+func enterable(dir string) bool {
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		st, err := os.Stat(d)
+		if err != nil || os.Getuid() == 0 && st.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if d == filepath.Dir(d) {
+			return true
+		}
+	}
 }
 
 // release lets go of the berth and leaves it for resume.
 func (b *berth) release() {
-	_ = os.RemoveAll(b.scratch()) // what stays is rubbish, and is named for the order
+	b.clearScratch()
 	if b.lock != nil {
 		b.lock.Close()
 		b.lock = nil
@@ -107,6 +143,7 @@ func (b *berth) release() {
 
 // leave removes the berth; everything in it is in the store.
 func (b *berth) leave() error {
+	b.clearScratch()
 	err := os.RemoveAll(b.dir)
 	b.release()
 	if err != nil {
