@@ -31,7 +31,7 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 	if err := setCutLineAside(path); err != nil {
 		return Take{}, err
 	}
-	journal := filepath.Join(path, "evidence", "journal.jsonl")
+	journal := filepath.Join(path, filepath.FromSlash(journalPath))
 	entries, _, err := readJournalFile(journal)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Take{}, err
@@ -40,40 +40,18 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 	for _, f := range made {
 		known[f.Path] = f
 	}
-	names, err := filesBelow(path, func(p string) bool { return p != "evidence/journal.jsonl" })
+	if _, ok := known[orderPath]; !ok {
+		// Killed before the order was in the take: it is known all the same.
+		if known[orderPath], err = restoreOrder(path, order, now); err != nil {
+			return Take{}, err
+		}
+	}
+	files, err := recoverFiles(path, known, now)
 	if err != nil {
 		return Take{}, err
 	}
-	var files []File
-	if _, ok := known["evidence/order.json"]; !ok {
-		// Killed before the order was in the take: it is known all the same.
-		f, err := restoreOrder(path, order, now)
-		if err != nil {
-			return Take{}, err
-		}
-		known[f.Path] = f
-		names = append(slices.DeleteFunc(names, func(n string) bool { return n == f.Path }), f.Path)
-	}
-	artefacts := 0
-	for _, name := range names {
-		if strings.HasPrefix(filepath.Base(name), ".tmp-") {
-			// An unfinished take.json, written by WriteFile.
-			if err := os.Remove(filepath.Join(path, filepath.FromSlash(name))); err != nil {
-				return Take{}, fmt.Errorf("recovering take: %w", err)
-			}
-			continue
-		}
-		f, err := recoverFile(path, name, known, now)
-		if err != nil {
-			return Take{}, err
-		}
-		if f.Kind != FileOrder {
-			artefacts++
-		}
-		files = append(files, f)
-	}
 	state := Partial
-	if artefacts == 0 {
+	if !slices.ContainsFunc(files, func(f File) bool { return f.Kind != FileOrder }) {
 		state = Failed
 	}
 	reasons := []Reason{{Code: "interrupted", Detail: fmt.Sprintf("the capturing process ended before the take was closed; recovered %s", now().UTC().Format(time.RFC3339))}}
@@ -81,12 +59,35 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 	if err != nil {
 		return Take{}, err
 	}
-	files = append(files, jf)
-	t = Take{Format: TakeFormat, Order: order.ID, State: state, Reasons: reasons, Files: files, Finished: now().UTC(), Started: order.Created.UTC()}
+	t = Take{Format: TakeFormat, Order: order.ID, State: state, Reasons: reasons, Files: append(files, jf), Finished: now().UTC(), Started: order.Created.UTC()}
 	if len(entries) > 0 {
 		t.Started, t.Finished = entries[0].Time, entries[len(entries)-1].Time
 	}
 	return t, writeTake(path, t)
+}
+
+// recoverFiles enters every file of the take but the journal.
+func recoverFiles(path string, known map[string]File, now func() time.Time) ([]File, error) {
+	names, err := filesBelow(path, func(p string) bool { return p != journalPath })
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, name := range names {
+		if strings.HasPrefix(filepath.Base(name), ".tmp-") {
+			// Left by WriteFile, which had not given it a name yet.
+			if err := os.Remove(filepath.Join(path, filepath.FromSlash(name))); err != nil {
+				return nil, fmt.Errorf("recovering take: %w", err)
+			}
+			continue
+		}
+		f, err := recoverFile(path, name, known, now)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 // restoreOrder writes the order into a take that lacks it.
@@ -95,7 +96,7 @@ func restoreOrder(path string, order Order, now func() time.Time) (File, error) 
 	if err != nil {
 		return File{}, err
 	}
-	name := filepath.Join(path, "evidence", "order.json")
+	name := filepath.Join(path, filepath.FromSlash(orderPath))
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return File{}, fmt.Errorf("recovering take: %w", err)
 	}
@@ -104,7 +105,7 @@ func restoreOrder(path string, order Order, now func() time.Time) (File, error) 
 	}
 	h := NewHasher()
 	_, _ = h.Write(b)
-	return File{Path: "evidence/order.json", Kind: FileOrder, MediaType: "application/json", Written: now().UTC(), Digest: h.Digest()}, nil
+	return File{Path: orderPath, Kind: FileOrder, MediaType: "application/json", Written: now().UTC(), Digest: h.Digest()}, nil
 }
 
 // closedFiles collects what the journal says about finished files.
@@ -161,14 +162,14 @@ func recoverJournal(name string, entries []Entry, state State, reasons []Reason,
 		return File{}, err
 	}
 	g, err := digestFile(name)
-	return File{Path: "evidence/journal.jsonl", Kind: FileJournal, MediaType: "application/jsonl", Written: now().UTC(), Digest: g}, err
+	return File{Path: journalPath, Kind: FileJournal, MediaType: "application/jsonl", Written: now().UTC(), Digest: g}, err
 }
 
 // setCutLineAside moves a last journal line that the crash cut off into a
 // file of its own, so that the journal stays one JSON value per line and the
 // cut bytes are kept.
 func setCutLineAside(dir string) error {
-	name := filepath.Join(dir, "evidence", "journal.jsonl")
+	name := filepath.Join(dir, filepath.FromSlash(journalPath))
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -20,6 +20,12 @@ const TakeFormat = "guzheng-take/1"
 // TakeFile is the name of the manifest that closes a take.
 const TakeFile = "take.json"
 
+// Files that every take has.
+const (
+	orderPath   = "evidence/order.json"
+	journalPath = "evidence/journal.jsonl"
+)
+
 // partSuffix marks a file that is still being written.
 const partSuffix = ".part"
 
@@ -120,7 +126,7 @@ func OpenDir(path string, order Order, now func() time.Time, listen func(Entry))
 	if err := os.MkdirAll(filepath.Join(path, "evidence"), 0o755); err != nil {
 		return nil, fmt.Errorf("opening take: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(path, "evidence", "journal.jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(filepath.Join(path, filepath.FromSlash(journalPath)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening journal: %w", err)
 	}
@@ -129,7 +135,7 @@ func OpenDir(path string, order Order, now func() time.Time, listen func(Entry))
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Write(FileOrder, "application/json", "evidence/order.json", b); err != nil {
+	if err := d.Write(FileOrder, "application/json", orderPath, b); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -190,14 +196,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 // ".part" file stays for Dir.Close to find.
 func (w *Writer) Close() error {
 	if w.err != nil {
-		w.f.Close()
-		return w.err
+		return errors.Join(w.err, w.f.Close())
 	}
-	if err := w.f.Sync(); err != nil {
-		w.f.Close()
-		return fmt.Errorf("writing %s: %w", w.file.Path, err)
-	}
-	if err := w.f.Close(); err != nil {
+	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", w.file.Path, err)
 	}
 	name := w.d.Path(w.file.Path)
@@ -223,11 +224,8 @@ func (d *Dir) Write(kind, mediaType, path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(b); err != nil {
-		w.f.Close()
-		return err
-	}
-	return w.Close()
+	_, err = w.Write(b)
+	return errors.Join(err, w.Close())
 }
 
 // Close ends the take: the journal gets its last entry, take.json is written
@@ -242,7 +240,7 @@ func (d *Dir) Close(state State, reasons []Reason) (Take, error) {
 	}
 	now := d.now()
 	d.mu.Lock()
-	files := append(d.files, File{Path: "evidence/journal.jsonl", Kind: FileJournal,
+	files := append(d.files, File{Path: journalPath, Kind: FileJournal,
 		MediaType: "application/jsonl", Written: now.UTC(), Digest: d.jhash.Digest()})
 	d.mu.Unlock()
 	t := Take{Format: TakeFormat, Order: d.order.ID, State: state, Reasons: reasons,
@@ -316,11 +314,7 @@ func (w *hashedFile) Write(p []byte) (int, error) {
 }
 
 func (w *hashedFile) Close() error {
-	if err := w.f.Sync(); err != nil {
-		w.f.Close()
-		return err
-	}
-	return w.f.Close()
+	return errors.Join(w.f.Sync(), w.f.Close())
 }
 
 // adopt renames a file inside a take and hashes it as found.

@@ -28,7 +28,7 @@ func (v *visit) pageFacts(ctx context.Context) {
 	failed := v.failed || v.page.loader == ""
 	v.mu.Unlock()
 	if !failed {
-		ask, cancel := v.phase(v.order.Limits.StepMS)
+		ask, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
 		defer cancel()
 		var f struct{ Title, URL, Used, Meta, Agent, Languages string }
 		if err := v.ask(ask, factsScript, &f); err != nil {

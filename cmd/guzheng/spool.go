@@ -75,8 +75,7 @@ func (b *berth) hold() error {
 		return fmt.Errorf("locking %s: %w", b.dir, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return fmt.Errorf("locking %s: %w", b.dir, errHeld)
+		return errors.Join(fmt.Errorf("locking %s: %w", b.dir, errHeld), f.Close())
 	}
 	b.lock = f
 	return nil
@@ -136,7 +135,7 @@ func enterable(dir string) bool {
 func (b *berth) release() {
 	b.clearScratch()
 	if b.lock != nil {
-		b.lock.Close()
+		_ = b.lock.Close() // nothing was written through it
 		b.lock = nil
 	}
 }

@@ -57,11 +57,9 @@ type step struct {
 
 func (s *sheet) steps() []step {
 	seen, total := map[string]int{}, map[string]int{}
-	for _, e := range s.v.Journal {
-		total[e.Kind+e.Code]++
-	}
 	last := -1
 	for i, e := range s.v.Journal {
+		total[e.Kind+e.Code]++
 		if e.Kind == capture.EntryFile {
 			last = i
 		}
@@ -69,27 +67,40 @@ func (s *sheet) steps() []step {
 	var out []step
 	for i, e := range s.v.Journal {
 		when := s.short(e.Time)
-		if e.Kind == capture.EntryFile && i == last {
+		if i == last {
 			out = append(out, step{when: when, text: s.filesClosed()})
 		}
-		unmeasured := e.Code == "clock.measured" && s.v.Facts.Clock.Answered == 0 // the next entry says so
-		if e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile || unmeasured {
+		if s.unprinted(e) {
 			continue
 		}
-		text, odd := s.sentence(e), e.Kind == capture.EntryAnomaly || e.Kind == capture.EntryRefused
-		if id := e.Kind + e.Code; odd {
-			seen[id]++
-			if seen[id] > often {
-				continue
-			}
-			if seen[id] == often && total[id] > often {
-				text += s.w.T("journal.repeated", data{"count": total[id]})
-			}
-			text = s.w.T("sheet.odd", data{"text": text})
+		id := e.Kind + e.Code
+		seen[id]++
+		st := step{when: when, text: s.sentence(e), odd: odd(e)}
+		if st.odd && seen[id] > often {
+			continue
 		}
-		out = append(out, step{when: when, text: text, odd: odd})
+		if st.odd && seen[id] == often && total[id] > often {
+			st.text += s.w.T("journal.repeated", data{"count": total[id]})
+		}
+		if st.odd {
+			st.text = s.w.T("sheet.odd", data{"text": st.text})
+		}
+		out = append(out, st)
 	}
 	return out
+}
+
+// odd reports whether a reader must not overlook an entry.
+func odd(e capture.Entry) bool {
+	return e.Kind == capture.EntryAnomaly || e.Kind == capture.EntryRefused
+}
+
+// unprinted reports whether an entry is told elsewhere or not at all:
+// progress, files, and a clock check without an answer, which the entry after
+// it tells.
+func (s *sheet) unprinted(e capture.Entry) bool {
+	return e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile ||
+		e.Code == "clock.measured" && s.v.Facts.Clock.Answered == 0
 }
 
 // filesClosed sums up all entries about finished files.
