@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"guzheng/capture"
 	"guzheng/capture/web"
@@ -94,7 +95,9 @@ func (s streams) report(ctx context.Context, err error, asJSON bool) int {
 	if err == nil || errors.Is(err, errTold) {
 		return code
 	}
-	fmt.Fprintf(s.err, "guzheng: %v\n", err)
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fmt.Fprintf(s.err, "guzheng: %s\n", plain(line))
+	}
 	if hint != "" {
 		fmt.Fprintf(s.err, "guzheng: hint: %s\n", hint)
 	}

@@ -109,6 +109,7 @@ func TestArrowsNotice(t *testing.T) {
 		"capture/warc/a.go:3: capture/warc imports capture/web: only cmd may",
 		"capture/web/a.go:5: time.Now; take a clock",
 		"cmd/guzheng-verify: reaches preserve/tlog/ledger by preserve/verify",
+		"cmd/guzheng-verify: reaches storage by capture",
 		"elsewhere/a.go:3: elsewhere imports capture: no arrow leads there",
 		"preserve/a.go:3: preserve imports capture/practice: only cmd may",
 		"preserve/a.go:4: preserve imports storage/dir: only cmd may",

@@ -41,7 +41,7 @@ func listVerb(s streams) *cobra.Command {
 				continue
 			}
 			fmt.Fprintf(s.out, "%s  %s  %-8s  %s  %s\n", e.ID, e.Captured.In(capture.Beijing).Format("2006-01-02 15:04:05"),
-				e.State, e.URL, e.Title)
+				e.State, plain(e.URL), plain(e.Title))
 		}
 		return nil
 	}

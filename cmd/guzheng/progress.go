@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -103,18 +105,33 @@ func (o outcome) line() string {
 	if o.Detail != "" {
 		s += ": " + o.Detail
 	}
-	return s
+	return plain(s)
+}
+
+// plain makes a text that came from a page safe to print: what a terminal
+// could take for a command, and what could hide or turn letters around,
+// becomes visible.
+func plain(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsGraphic(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "[U+%04X]", r)
+		}
+	}
+	return b.String()
 }
 
 // summary tells a person what was kept.
 func (h *home) summary(s streams, k kept, rec preserve.Record, v report.View) {
 	line := func(label, value string) {
-		fmt.Fprintf(s.out, "%s %s\n", h.words.T("cli.kept."+label), value)
+		fmt.Fprintf(s.out, "%s %s\n", h.words.T("cli.kept."+label), plain(value))
 	}
 	line("id", k.ID)
 	line("state", h.words.T("state."+string(k.State)))
 	for _, r := range k.Reasons {
-		fmt.Fprintf(s.out, "    %s %s\n", h.words.T("reason."+r.Code), r.Detail)
+		fmt.Fprintf(s.out, "    %s %s\n", h.words.T("reason."+r.Code), plain(r.Detail))
 	}
 	line("url", k.URL)
 	line("title", k.Title)

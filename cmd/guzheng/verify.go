@@ -146,12 +146,12 @@ func tellVerdict(w io.Writer, v verify.Verdict, c *words.Catalogue, asJSON bool)
 		}
 		fmt.Fprintf(w, "%s  %s", c.T("outcome."+string(k.Outcome)), c.T("check."+k.Name))
 		if k.Subject != "" {
-			fmt.Fprintf(w, " [%s]", k.Subject)
+			fmt.Fprintf(w, " [%s]", plain(k.Subject))
 		}
 		if k.Code != "" && c.Has("checkcode."+k.Code) {
 			fmt.Fprintf(w, ": %s", c.T("checkcode."+k.Code))
 		} else if k.Outcome != verify.Passed && k.Detail != "" {
-			fmt.Fprintf(w, ": %s", k.Detail)
+			fmt.Fprintf(w, ": %s", plain(k.Detail))
 		}
 		fmt.Fprintln(w)
 	}
