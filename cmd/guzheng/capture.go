@@ -14,6 +14,8 @@ import (
 	"guzheng/capture"
 	"guzheng/capture/web"
 	"guzheng/preserve"
+	"guzheng/preserve/verify"
+	"guzheng/report"
 )
 
 // captureFlags are the options of capture and run. The fields of the order
@@ -68,7 +70,7 @@ or {"type":"error",…}.`,
 // doCapture is the whole way from an address to a kept package. Addresses in
 // allow may be private: the practice shop.
 func doCapture(ctx context.Context, s streams, f captureFlags, address string, allow []string) (err error) {
-	h, err := openHome(f.config)
+	h, err := openHome(s, f.config)
 	if err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 	// An interruption ends the visit, not the keeping of what it saw.
 	rec, err := h.keep(context.WithoutCancel(ctx), b)
 	if err != nil {
-		return fmt.Errorf("keeping %s: %w", order.ID, err)
+		return err
 	}
 	show.stage("sheet")
 	return h.finish(context.WithoutCancel(ctx), s, f, rec, ctx.Err() != nil)
@@ -161,6 +163,7 @@ type kept struct {
 	Pending bool             `json:"pending"` // a stamp or the log entry is still missing
 	Verdict string           `json:"verdict"`
 	Sheet   string           `json:"sheet"`
+	Error   string           `json:"error,omitempty"` // why it could not be printed or copied
 	Exit    int              `json:"exit"`
 }
 
@@ -174,37 +177,63 @@ func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preser
 	if err != nil {
 		return err
 	}
-	view, err := h.view(ctx, rec.Entry)
-	if err != nil {
-		return err
-	}
-	sheet := filepath.Join(h.dir, "sheets", rec.Order.ID+".pdf")
-	if err := h.writeSheet(sheet, view, h.words); err != nil {
-		return err
-	}
-	if f.out != "" {
-		if err := copyOut(f.out, pkg, sealPath, sheet); err != nil {
-			return err
-		}
-	}
 	k := kept{Type: "kept", ID: rec.Order.ID, State: rec.Take.State, Reasons: rec.Take.Reasons, URL: rec.Order.URL,
-		Title: view.Facts.Title, Status: view.Facts.Status, Digest: rec.Package.SHA256, SM3: rec.Entry.SM3,
-		Bytes: rec.Package.Bytes, Package: pkg, Seal: sealPath, Pending: rec.Entry.Pending,
-		Verdict: string(view.Verdict.Outcome()), Sheet: sheet}
-	outcome := outcomeOf(rec.Take, interrupted)
-	k.Exit, _ = classify(ctx, outcome)
+		Digest: rec.Package.SHA256, SM3: rec.Entry.SM3, Bytes: rec.Package.Bytes, Package: pkg, Seal: sealPath,
+		Pending: rec.Entry.Pending}
+	// What is kept is told even when it cannot be printed.
+	view, err := h.printed(ctx, &k, rec)
+	if f.out != "" {
+		names := []string{pkg, sealPath}
+		if k.Sheet != "" {
+			names = append(names, k.Sheet)
+		}
+		err = errors.Join(err, copyOut(f.out, names...))
+	}
+	if err != nil {
+		k.Error = err.Error()
+	} else {
+		err = outcomeOf(rec.Take, view.Verdict, interrupted)
+	}
+	k.Exit, _ = classify(ctx, err)
 	if f.json {
 		writeLine(s.out, k)
-	} else {
-		h.summary(s, k, rec, view)
+		return told(ctx, s, err)
 	}
-	return outcome
+	h.summary(s, k, rec, view)
+	return err
+}
+
+// told prints an error that the JSON stream already carries, so that nothing
+// follows its last object.
+func told(ctx context.Context, s streams, err error) error {
+	code := s.report(ctx, err, false)
+	if code == exitOK {
+		return nil
+	}
+	return &coded{code: code, err: errTold}
+}
+
+// printed verifies what was kept and prints its sheet.
+func (h *home) printed(ctx context.Context, k *kept, rec preserve.Record) (report.View, error) {
+	view, err := h.view(ctx, rec.Entry)
+	if err != nil {
+		return view, err
+	}
+	k.Title, k.Status, k.Verdict = view.Facts.Title, view.Facts.Status, string(view.Verdict.Outcome())
+	name := filepath.Join(h.dir, "sheets", rec.Order.ID+".pdf")
+	if err := h.writeSheet(name, view, h.words); err != nil {
+		return view, err
+	}
+	k.Sheet = name
+	return view, nil
 }
 
 // outcomeOf turns the state of a kept take into the command's error.
-func outcomeOf(t capture.Take, interrupted bool) error {
+func outcomeOf(t capture.Take, v verify.Verdict, interrupted bool) error {
 	code := exitOK
 	switch {
+	case v.Outcome() == verify.Failed:
+		code = exitAltered
 	case interrupted:
 		code = exitInterrupted
 	case slices.ContainsFunc(t.Reasons, func(r capture.Reason) bool { return r.Code == "address.refused" }):
