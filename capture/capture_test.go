@@ -187,6 +187,31 @@ func TestJournalWithoutProgress(t *testing.T) {
 	}
 }
 
+// A manifest that was altered alone contradicts the journal.
+func TestCheckJournal(t *testing.T) {
+	d, path := open(t)
+	check(t, d.Write(FileText, "text/plain", "evidence/text.txt", []byte("price 10")))
+	take, err := d.Close(Complete, nil)
+	check(t, err)
+	entries, _, err := readJournalFile(filepath.Join(path, "evidence", "journal.jsonl"))
+	check(t, err)
+	check(t, CheckJournal(take, entries))
+	for name, change := range map[string]func(*Take){
+		"digest":    func(x *Take) { x.Files[len(x.Files)-1].SHA256 = strings.Repeat("0", 64) },
+		"more":      func(x *Take) { x.Files = append(x.Files, File{Path: "evidence/new", Kind: FileDOM}) },
+		"fewer":     func(x *Take) { x.Files = x.Files[:len(x.Files)-1] },
+		"state":     func(x *Take) { x.State = Partial },
+		"interrupt": func(x *Take) { x.State = Failed },
+	} {
+		altered := take
+		altered.Files = append([]File(nil), take.Files...)
+		change(&altered)
+		if err := CheckJournal(altered, entries); !errors.Is(err, ErrJournal) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOrder(t *testing.T) {
 	if err := testOrder().Check(); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,8 @@ const FactsFormat = "guzheng-facts/1"
 type Facts struct {
 	Format       string `json:"format"`
 	RequestedURL string `json:"requested_url"`
-	FinalURL     string `json:"final_url"`
+	FinalURL     string `json:"final_url"`           // of the last document that a server answered
+	ShownURL     string `json:"shown_url,omitempty"` // what the page's script made of the address, if anything else
 	Redirects    []Hop  `json:"redirects,omitempty"`
 	Status       int    `json:"status"`
 	StatusText   string `json:"status_text,omitempty"`
@@ -91,6 +92,7 @@ type DNSAnswer struct {
 	Addresses []string  `json:"addresses"`
 	Dialled   string    `json:"dialled,omitempty"`
 	At        time.Time `json:"at"`
+	Source    string    `json:"source,omitempty"` // "hosts" when the hosts file names the host, else "dns"
 	Error     string    `json:"error,omitempty"`
 }
 
@@ -100,14 +102,17 @@ type Size struct {
 	Height int `json:"height"`
 }
 
-// Browser is the program that opened the page.
+// Browser is the program that opened the page. Executable, SHA256 and Flags
+// are of the running process, as the kernel tells them.
 type Browser struct {
-	Product string   `json:"product"`
-	Path    string   `json:"path"`
-	SHA256  string   `json:"sha256"`
-	Flags   []string `json:"flags"`
-	Sandbox bool     `json:"sandbox"`
-	User    string   `json:"user"` // operating-system user of the browser process
+	Product    string   `json:"product"`
+	Path       string   `json:"path"` // as started
+	Executable string   `json:"executable"`
+	SHA256     string   `json:"sha256"`
+	Flags      []string `json:"flags"`
+	Sandbox    bool     `json:"sandbox"`
+	User       string   `json:"user"`      // operating-system user of the process
+	TimeZone   string   `json:"time_zone"` // as the page saw it
 }
 
 // Tool is this program.
@@ -125,6 +130,7 @@ type Machine struct {
 	Kernel    string   `json:"kernel"`
 	Arch      string   `json:"arch"`
 	TimeZone  string   `json:"time_zone"`
+	Account   string   `json:"account"`             // operating-system account, and the one behind sudo
 	Addresses []string `json:"addresses,omitempty"` // own addresses other than loopback
 	Resolvers []string `json:"resolvers,omitempty"`
 }
@@ -171,6 +177,7 @@ type Counts struct {
 	Responses      int   `json:"responses"`
 	Failed         int   `json:"failed"`
 	Refused        int   `json:"refused"`
+	Unanswered     int   `json:"unanswered"` // had no end when the capture ended
 	Truncated      int   `json:"truncated"`
 	BodyBytes      int64 `json:"body_bytes"`
 	Images         int   `json:"images"`

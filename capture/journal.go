@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -123,6 +124,47 @@ func ReadJournal(r io.Reader) (entries []Entry, cut bool, err error) {
 		}
 		entries = append(entries, e)
 	}
+}
+
+// ErrJournal is wrapped when a take's manifest and its journal contradict
+// each other.
+var ErrJournal = errors.New("manifest and journal contradict each other")
+
+// CheckJournal compares the manifest of a take with its journal: every file
+// whose end the journal tells is in the manifest with the same digest, every
+// file of the manifest but the journal itself, and what was found after an
+// interruption, is in the journal, and the state is the same.
+func CheckJournal(t Take, entries []Entry) error {
+	told := closedFiles(entries)
+	recovered := false
+	state := ""
+	for _, e := range entries {
+		switch e.Code {
+		case "take.interrupted":
+			recovered = true
+		case "take.closed":
+			state, _ = e.Data["state"].(string)
+		}
+	}
+	if state != string(t.State) {
+		return fmt.Errorf("state %q, journal says %q: %w", t.State, state, ErrJournal)
+	}
+	for _, f := range t.Files {
+		j, ok := told[f.Path]
+		delete(told, f.Path)
+		switch {
+		case ok && j.Digest != f.Digest:
+			return fmt.Errorf("%s: sha256 %s, journal says %s: %w", f.Path, f.SHA256, j.SHA256, ErrJournal)
+		case !ok && f.Kind != FileJournal && f.Kind != FileRemains && !recovered:
+			return fmt.Errorf("%s: not in the journal: %w", f.Path, ErrJournal)
+		}
+	}
+	if !recovered {
+		for path := range told {
+			return fmt.Errorf("%s: in the journal and not in the manifest: %w", path, ErrJournal)
+		}
+	}
+	return nil
 }
 
 // readJournalFile is ReadJournal on a file.

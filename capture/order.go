@@ -75,7 +75,7 @@ type Limits struct {
 	TotalBytes  int64 `json:"total_bytes"`   // all response bodies
 	PageHeight  int64 `json:"page_height"`   // CSS pixels scrolled and pictured
 	ScrollSteps int   `json:"scroll_steps"`  // steps of the scroll
-	Dialogs     int   `json:"dialogs"`       // JavaScript dialogs whose text is kept
+	Dialogs     int   `json:"dialogs"`       // JavaScript dialogs and popups that are noted one by one
 	ClockMS     int64 `json:"clock_ms"`      // the query of all NTP servers
 	Redirects   int   `json:"redirect_hops"` // hops before the visit is given up
 }

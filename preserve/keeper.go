@@ -39,7 +39,7 @@ type Keeper struct {
 	Software string
 	// Retain returns until when a record kept at the given time is locked;
 	// nil is DefaultRetention years.
-	Retain func(kept time.Time) time.Time
+	Retain func(order capture.Order, kept time.Time) time.Time
 	// Package writes the package; nil is wacz.Write.
 	Package func(ctx context.Context, out string, in wacz.Input) (wacz.Summary, error)
 
@@ -210,7 +210,28 @@ func (j *job) raw(context.Context) error {
 			return err
 		}
 	}
+	if err := j.checkJournal(); err != nil {
+		return err
+	}
 	return j.write(rawFile, want)
+}
+
+// checkJournal wants take.json to be what the journal says of the capture: a
+// take that was altered between its closing and its packaging would have to
+// be altered in both.
+func (j *job) checkJournal() error {
+	b, err := readKind(j.path(takeDir), j.take, capture.FileJournal, maxJSON)
+	if err != nil || b == nil {
+		return err
+	}
+	entries, _, err := capture.ReadJournal(bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	if err := capture.CheckJournal(j.take, entries); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrChanged)
+	}
+	return nil
 }
 
 func checkFile(dir string, want capture.File) error {
@@ -300,8 +321,10 @@ func (j *job) press(ctx context.Context) error {
 		return err
 	}
 	if ok {
-		j.seal, err = seal.Decode(b)
-		return err
+		if j.seal, err = seal.Decode(b); err != nil {
+			return err
+		}
+		return seal.CheckEnvelope(j.seal) // the spool's disk is not trusted
 	}
 	if j.seal, err = j.Press.Seal(ctx, j.order.ID, j.path(packageFile), j.event); err != nil {
 		return err
@@ -325,7 +348,7 @@ func (j *job) put(ctx context.Context) error {
 		}
 		return err
 	}
-	until := j.until(keptTime(Record{SealValue: j.seal}))
+	until := j.until(j.order, keptTime(Record{SealValue: j.seal}))
 	err := j.around(putPackage, func() (err error) {
 		want := storage.Want{Bytes: j.seal.Package.Bytes, SHA256: j.seal.Package.SHA256, Until: until}
 		j.kept.Package, err = putFile(ctx, j.Store, PackageKey(j.order), j.path(packageFile), want)
@@ -349,9 +372,9 @@ func (j *job) put(ctx context.Context) error {
 	return j.writeJSON(keptFile, j.kept)
 }
 
-func (k Keeper) until(kept time.Time) time.Time {
+func (k Keeper) until(order capture.Order, kept time.Time) time.Time {
 	if k.Retain != nil {
-		return k.Retain(kept)
+		return k.Retain(order, kept)
 	}
 	return kept.AddDate(DefaultRetention, 0, 0)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nlnwa/gowarc"
@@ -29,6 +30,17 @@ type marks struct {
 	Dropped []string `json:"dropped,omitempty"` // WARC fields that could not be written, with their values
 }
 
+// building is held around gowarc.NewRecordBuilder: gowarc 1.6.0 sets a global
+// variable of its UUID package for every record, unguarded, so that two
+// Writers in one process would race. It guards nothing of ours.
+var building sync.Mutex
+
+func newBuilder(kind gowarc.RecordType, opts []gowarc.WarcRecordOption) gowarc.WarcRecordBuilder {
+	building.Lock()
+	defer building.Unlock()
+	return gowarc.NewRecordBuilder(kind, opts...)
+}
+
 func (w *Writer) begin(kind gowarc.RecordType) *record {
 	opts := []gowarc.WarcRecordOption{
 		gowarc.WithStrictValidation(),
@@ -42,7 +54,7 @@ func (w *Writer) begin(kind gowarc.RecordType) *record {
 		// Their blocks are bytes of the caller's and have no form to check.
 		opts = append(opts, gowarc.WithSkipParseBlock())
 	}
-	rec := &record{b: gowarc.NewRecordBuilder(kind, opts...)}
+	rec := &record{b: newBuilder(kind, opts)}
 	rec.id, rec.err = w.newID()
 	rec.field(gowarc.WarcRecordID, "<"+rec.id+">")
 	return rec

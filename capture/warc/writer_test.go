@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,5 +130,45 @@ func TestWriterTakesEveryURL(t *testing.T) {
 		if len(recs) != 3 || errors.Join(errs...) != nil {
 			t.Errorf("%q: %d records, %v", u, len(recs), errs)
 		}
+	}
+}
+
+// Two captures in one process write at the same time. What this is about
+// only the race detector sees.
+func TestTwoWritersAtOnce(t *testing.T) {
+	write := func() ([]byte, error) {
+		var buf bytes.Buffer
+		w, err := warc.NewWriter(&buf, warc.Info{Software: "test", TmpDir: t.TempDir()})
+		if err != nil {
+			return nil, err
+		}
+		for range 20 {
+			if _, err := w.Resource(warc.Resource{URL: "urn:test:a", MediaType: "text/plain", Body: []byte("a")}); err != nil {
+				return nil, err
+			}
+		}
+		return buf.Bytes(), w.Close()
+	}
+	var files [2][]byte
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range files {
+		wg.Go(func() { files[i], errs[i] = write() })
+	}
+	wg.Wait()
+	seen := map[string]bool{}
+	for i, b := range files {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		for rec, err := range warc.Records(bytes.NewReader(b)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[rec.ID] = true
+		}
+	}
+	if len(seen) != 2*21 {
+		t.Errorf("%d different ids for %d records", len(seen), 2*21)
 	}
 }

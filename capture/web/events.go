@@ -23,6 +23,7 @@ type pageState struct {
 	loads   map[cdp.LoaderID]bool // loaders whose load event came
 	moves   int                   // documents shown after the first
 	dialogs int
+	popups  int
 	crashed bool
 }
 
@@ -78,16 +79,21 @@ func call[P, R any](ctx context.Context, v *visit, c cdp.Command[P, R], params P
 	}
 }
 
-// watchPopups closes every window that the page opens and notes where it
-// would have led.
+// watchPopups watches for targets beside the tab: windows that the page
+// opens in spite of all are closed, workers are noted.
 func (v *visit) watchPopups() error {
-	own := chromedp.FromContext(v.tab).Target.TargetID
+	own, ours := chromedp.FromContext(v.tab).Target.TargetID, chromedp.FromContext(v.tab).BrowserContextID
 	return chromedp.ListenBrowser(v.tab, func(ev any) {
 		e, ok := ev.(*target.EventTargetCreated)
+		if ok && e.TargetInfo.BrowserContextID == ours && e.TargetInfo.TargetID != own {
+			v.queue.add(func() { v.attached(e.TargetInfo) })
+		}
 		if !ok || e.TargetInfo.Type != "page" || e.TargetInfo.OpenerID != own {
 			return
 		}
-		v.queue.add(func() { v.journal.Anomaly("popup", "url", e.TargetInfo.URL) })
+		// The browser was told to open none; one that is there all the same
+		// may already have sent requests that nobody recorded.
+		v.recorder.unrecorded("popup", e.TargetInfo.URL)
 		go func() {
 			_, _ = chromedp.CallBrowser(v.tab, target.CloseTarget, target.CloseTargetParams{TargetID: e.TargetInfo.TargetID})
 		}()
@@ -113,6 +119,12 @@ func (v *visit) event(ev any) {
 					p.loads[e.LoaderID] = true
 				}
 			})
+		}
+	case *page.EventWindowOpen:
+		n := 0
+		v.change(func(p *pageState) { p.popups++; n = p.popups })
+		if n <= v.order.Limits.Dialogs {
+			v.journal.Anomaly("popup", "url", e.URL)
 		}
 	case *page.EventJavascriptDialogOpening:
 		v.dialog(e)
@@ -168,9 +180,7 @@ func (v *visit) dialog(e *page.EventJavascriptDialogOpening) {
 // attached notes targets whose traffic the recorder does not see.
 func (v *visit) attached(t *target.Info) {
 	switch t.Type {
-	case "worker", "shared_worker":
-		v.journal.Anomaly("target.unrecorded", "type", t.Type, "url", t.URL)
-	case "iframe":
+	case "worker", "shared_worker", "service_worker", "iframe":
 		v.recorder.unrecorded(t.Type, t.URL)
 	}
 }

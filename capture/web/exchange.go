@@ -17,7 +17,7 @@ import (
 func (v *visit) exchange(_ *request, h *hop) {
 	u, err := url.Parse(h.sent.Request.URL)
 	if err != nil {
-		v.recorder.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
+		v.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
 		return
 	}
 	status, reason, protocol := statusLine(h)
@@ -30,16 +30,28 @@ func (v *visit) exchange(_ *request, h *hop) {
 		ResourceType: strings.ToLower(string(h.sent.Type)),
 		Truncated:    h.truncated, Decoded: true, NoResponse: status == 0, Failure: h.failed,
 	}
-	if a, ok := v.guard.dialledFor(u.Hostname(), portOf(u)); ok && status != 0 {
+	a, dialled := v.guard.dialledFor(u.Hostname(), portOf(u))
+	if dialled && status != 0 {
 		e.IP = a.Addr().String()
+	}
+	if !dialled && status != 0 && !stored(h) {
+		v.journal.Anomaly("connection.outside", "url", h.sent.Request.URL)
+		v.because("connection.outside", u.Host)
 	}
 	if h.response != nil && h.response.SecurityDetails != nil {
 		e.TLSProtocol, e.Cipher = h.response.SecurityDetails.Protocol, h.response.SecurityDetails.Cipher
 	}
 	if _, err := v.warc.Exchange(e); err != nil && v.warcErr == nil {
 		v.warcErr = fmt.Errorf("recording %s: %w", h.sent.Request.URL, err)
-		v.recorder.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
+		v.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
 	}
+}
+
+// stored reports whether the answer came from memory and no connection was
+// made for it.
+func stored(h *hop) bool {
+	r := h.response
+	return r != nil && (r.FromDiskCache || r.FromServiceWorker || r.FromPrefetchCache)
 }
 
 // epoch turns the browser's seconds since 1970 into a time.

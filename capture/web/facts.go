@@ -18,29 +18,37 @@ const factsScript = `(() => {
 		title: document.title, url: location.href, used: document.characterSet,
 		meta: meta ? meta.getAttribute('charset') : equiv ? equiv.content : '',
 		agent: navigator.userAgent, languages: navigator.languages.join(','),
+		zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
 	};
 })()`
+
+// titleRunes is how much of a title goes into the facts; the DOM has it all.
+const titleRunes = 1000
 
 // pageFacts fills in what the page and the browser say.
 func (v *visit) pageFacts(ctx context.Context) {
 	v.mu.Lock()
-	v.facts.FinalURL = v.page.url
+	shown := v.page.url
 	failed := v.failed || v.page.loader == ""
 	v.mu.Unlock()
 	if !failed {
 		ask, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
 		defer cancel()
-		var f struct{ Title, URL, Used, Meta, Agent, Languages string }
+		var f struct{ Title, URL, Used, Meta, Agent, Languages, Zone string }
 		if err := v.ask(ask, factsScript, &f); err != nil {
 			if !errors.Is(err, context.Canceled) {
 				v.missing("facts of the page", err)
 			}
 		} else {
-			v.facts.Title, v.facts.FinalURL, v.facts.UserAgent, v.facts.Languages = f.Title, f.URL, f.Agent, f.Languages
+			v.facts.Title, v.facts.UserAgent, v.facts.Languages = short(f.Title, titleRunes), f.Agent, f.Languages
+			v.facts.Browser.TimeZone, shown = f.Zone, f.URL
 			v.facts.Charset.Used, v.facts.Charset.Meta = f.Used, f.Meta
 		}
 	}
 	v.connectionFacts()
+	if base, _, _ := strings.Cut(shown, "#"); base != "" && base != v.facts.FinalURL {
+		v.facts.ShownURL = shown
+	}
 	if c := v.facts.Charset; c.Used != "" && declared(c) != "" && !sameCharset(declared(c), c.Used) {
 		v.journal.Anomaly("charset.mismatch", "declared", declared(c), "used", c.Used)
 	}
@@ -69,9 +77,7 @@ func (v *visit) connectionFacts() {
 	v.facts.ContentType = last.header("Content-Type")
 	v.facts.Charset.Header = charsetOf(v.facts.ContentType)
 	v.facts.PageTime = last.at.UTC().Truncate(time.Millisecond)
-	if v.facts.FinalURL == "" {
-		v.facts.FinalURL = last.sent.Request.URL
-	}
+	v.facts.FinalURL = last.sent.Request.URL
 	if u, err := url.Parse(last.sent.Request.URL); err == nil {
 		if a, ok := v.guard.dialledFor(u.Hostname(), portOf(u)); ok {
 			v.facts.RemoteIP, v.facts.RemotePort = a.Addr().String(), int(a.Port())

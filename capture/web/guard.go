@@ -235,6 +235,11 @@ func (g *guard) connect(host string, port uint16) (net.Conn, int) {
 	}
 	key := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	private := g.allowPrivate || g.allowed[key]
+	if a, ok := g.dialledFor(host, strconv.Itoa(int(port))); ok {
+		// One host and port, one address, for the whole capture: every
+		// record of it can then name the address it came from.
+		addrs = []netip.Addr{a.Addr()}
+	}
 	var last error
 	for _, a := range addrs {
 		if err := judge(a, port, private); err != nil {

@@ -18,11 +18,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// debianBrowsers returns the binaries that are run when none is named: the
+// headless shell first, which takes half the processor time.
+func debianBrowsers() []string {
+	return []string{"/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/chromium"}
+}
+
 // FindChromium returns the browser binary: path itself when given, else
 // Debian's headless shell, else Debian's chromium. The binaries are run
 // directly; the wrapper in /usr/bin adds flags of its own.
 func FindChromium(path string) (string, error) {
-	places := []string{"/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/chromium"}
+	places := debianBrowsers()
 	if path != "" {
 		places = []string{path}
 	}
@@ -67,6 +73,7 @@ func switches(proxy string, sandbox bool) []string {
 		"disable-default-apps",
 		"disable-extensions",
 		"disable-breakpad",
+		"block-new-web-contents",
 		"disable-client-side-phishing-detection",
 		"metrics-recording-only",
 		"disable-dev-shm-usage",
@@ -146,6 +153,24 @@ func (v *visit) launch(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", v.path, err)
 	}
 	return p, nil
+}
+
+// look asks the kernel which program really runs and with which arguments: a
+// script in the browser's place could have started anything.
+func (p *process) look() (executable string, arguments []string) {
+	if p.cmd == nil || p.cmd.Process == nil {
+		return "", nil
+	}
+	proc := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
+	executable, err := os.Readlink(filepath.Join(proc, "exe"))
+	if err != nil {
+		executable = ""
+	}
+	line, err := os.ReadFile(filepath.Join(proc, "cmdline"))
+	if err != nil {
+		return executable, nil
+	}
+	return executable, strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
 }
 
 // startWithin starts the browser; the browser's life must not be bound to

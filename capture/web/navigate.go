@@ -82,6 +82,9 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 	case res.IsDownload || status >= 200 && status < 300:
 		v.journal.Anomaly("page.download", "url", v.order.URL, "media_type", v.facts.ContentType)
 		v.because("page.download", v.facts.ContentType)
+	case strings.Contains(res.ErrorText, "ERR_CERT_"):
+		v.fail("certificate.invalid", res.ErrorText)
+		v.journal.Anomaly("certificate.invalid", "host", hostOf(v.order.URL), "detail", res.ErrorText)
 	case v.refused():
 		v.fail("address.refused", res.ErrorText)
 		v.journal.Anomaly("address.refused", "url", v.order.URL)
@@ -90,6 +93,14 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		v.journal.Anomaly("navigate.failed", "reason", res.ErrorText)
 	}
 	return false
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Host
 }
 
 // refused reports whether the guard refused the last document asked for.

@@ -8,10 +8,13 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"os/user"
 	"runtime"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +37,10 @@ func (v *visit) preflight(ctx context.Context) {
 		v.journal.Anomaly("officer.missing")
 	case 1:
 		v.journal.Anomaly("officer.single")
+	default:
+		if o.Officers[0].Name == o.Officers[1].Name || o.Officers[0].Licence == o.Officers[1].Licence {
+			v.journal.Anomaly("officer.same")
+		}
 	}
 	if o.Purpose == "" {
 		v.journal.Anomaly("purpose.missing")
@@ -53,11 +60,11 @@ func (v *visit) preflight(ctx context.Context) {
 	if n := len(v.facts.HostsFile.Entries); n > 0 {
 		v.journal.Anomaly("hosts.entries", "count", n)
 	}
-	v.facts.Browser = capture.Browser{Path: v.path, Sandbox: !o.NoSandbox}
-	if sum, err := fileSHA256(v.path); err == nil {
-		v.facts.Browser.SHA256 = sum
+	if host := hostOf(o.URL); names(v.facts.HostsFile.Entries, host) {
+		v.journal.Anomaly("hosts.captured", "host", host)
 	}
-	v.journal.Step("environment.inspected", "browser", v.path, "browser_sha256", v.facts.Browser.SHA256, "tool_sha256", v.facts.Tool.SHA256)
+	v.facts.Browser = capture.Browser{Path: v.path, Executable: v.path, Sandbox: !o.NoSandbox}
+	v.journal.Step("environment.inspected", "browser", v.path, "tool_sha256", v.facts.Tool.SHA256)
 	v.clock(ctx)
 }
 
@@ -69,6 +76,12 @@ func (v *visit) clock(ctx context.Context) {
 	if c.Answered == 0 {
 		v.journal.Anomaly("clock.unanswered", "asked", len(c.Servers))
 		return
+	}
+	if c.Answered == 1 && len(c.Servers) > 1 {
+		v.journal.Anomaly("clock.single", "asked", len(c.Servers))
+	}
+	if spread := spreadMS(c); spread > float64(clockTolerance.Milliseconds()) {
+		v.journal.Anomaly("clock.disagree", "spread_ms", spread)
 	}
 	if offset := time.Duration(c.OffsetMS * float64(time.Millisecond)); offset.Abs() > clockTolerance {
 		v.journal.Anomaly("clock.offset", "offset_ms", c.OffsetMS)
@@ -95,9 +108,28 @@ func measure(ctx context.Context, servers []string, d time.Duration) capture.Clo
 	}
 	if c.Answered = len(offsets); c.Answered > 0 {
 		sort.Float64s(offsets)
-		c.OffsetMS = offsets[len(offsets)/2]
+		mid := len(offsets) / 2
+		c.OffsetMS = offsets[mid]
+		if len(offsets)%2 == 0 {
+			c.OffsetMS = (offsets[mid-1] + offsets[mid]) / 2
+		}
 	}
 	return c
+}
+
+// spreadMS is how far the answers are apart.
+func spreadMS(c capture.Clock) float64 {
+	low, high, any := 0.0, 0.0, false
+	for _, r := range c.Servers {
+		if r.Error != "" {
+			continue
+		}
+		if !any {
+			low, high, any = r.OffsetMS, r.OffsetMS, true
+		}
+		low, high = min(low, r.OffsetMS), max(high, r.OffsetMS)
+	}
+	return high - low
 }
 
 func ask(server string, d time.Duration) capture.ClockReading {
@@ -118,7 +150,7 @@ func ask(server string, d time.Duration) capture.ClockReading {
 
 // machine describes the computer.
 func machine() capture.Machine {
-	m := capture.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, TimeZone: zone()}
+	m := capture.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, TimeZone: zone(), Account: account()}
 	m.Hostname, _ = os.Hostname()
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -145,6 +177,19 @@ func machine() capture.Machine {
 		}
 	}
 	return m
+}
+
+// account names the operating-system account and, where sudo was used, the
+// one behind it.
+func account() string {
+	name := "uid " + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username + " (" + name + ")"
+	}
+	if behind := os.Getenv("SUDO_USER"); behind != "" {
+		name += ", sudo by " + behind
+	}
+	return name
 }
 
 func zone() string {
@@ -189,25 +234,46 @@ func hostsFile(path string) capture.Hosts {
 		if len(f) < 2 {
 			continue
 		}
-		foreign := slices.ContainsFunc(f[1:], func(name string) bool {
-			return name != own && !strings.HasPrefix(name, "localhost") && !strings.HasPrefix(name, "ip6-") && !strings.HasPrefix(name, own+".")
-		})
-		if foreign {
+		if foreign(f[0], f[1:], own) {
 			h.Entries = append(h.Entries, strings.Join(f, " "))
 		}
 	}
 	return h
 }
 
-func fileSHA256(name string) (string, error) {
+// foreign reports whether a line of the hosts file is anything but the usual
+// names of this machine for a loopback or multicast address.
+func foreign(address string, names []string, own string) bool {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !a.IsLoopback() && !a.IsMulticast() && a != netip.IPv6Unspecified() && address != "fe00::" && address != "ff00::0" {
+		return true
+	}
+	usual := []string{own, "localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback",
+		"ip6-localnet", "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters", "ip6-allhosts"}
+	return slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(usual, n) })
+}
+
+// names reports whether entries of the hosts file name a host.
+func names(entries []string, hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	return slices.ContainsFunc(entries, func(e string) bool {
+		return slices.ContainsFunc(strings.Fields(e)[1:], func(n string) bool { return strings.EqualFold(n, host) })
+	})
+}
+
+// fileSHA256 returns the digest of a file, or nothing when it cannot be read.
+func fileSHA256(name string) string {
 	f, err := os.Open(name)
 	if err != nil {
-		return "", err
+		return ""
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+		return ""
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,7 @@ type hop struct {
 	truncated string // WARC-Truncated reason
 	failed    string
 	ended     bool
+	worker    bool // the script of a worker, whose end the browser does not report
 }
 
 type bodyState int
@@ -135,23 +137,34 @@ func (r *recorder) handle(ev any) {
 	}
 }
 
-// unrecorded notes a source of traffic whose content is not in the take.
+// unrecorded notes a source of traffic whose content is not in the take. Its
+// own script, which the browser never reports as finished, is not waited for.
 func (r *recorder) unrecorded(kind, address string) {
-	r.journal.Anomaly("target.unrecorded", "type", kind, "url", address)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.noteAsked(address)
-	r.reason("target.unrecorded", kind+" "+address)
+	if r.reason("target.unrecorded", kind+" "+address) {
+		r.journal.Anomaly("target.unrecorded", "type", kind, "url", address)
+	}
+	for id := range r.inflight {
+		if h := r.requests[id].current(); h != nil && h.sent.Request.URL == address {
+			r.inflight[id] = flight{since: r.inflight[id].since, endless: true}
+			h.worker = true
+		}
+	}
+	r.touch()
 }
 
-// reason adds a reason for a partial take once. The lock is held.
-func (r *recorder) reason(code, detail string) {
+// reason adds a reason for a partial take and reports whether it is new. The
+// lock is held.
+func (r *recorder) reason(code, detail string) bool {
 	for _, old := range r.reasons {
 		if old.Code == code && old.Detail == detail {
-			return
+			return false
 		}
 	}
 	r.reasons = append(r.reasons, capture.Reason{Code: code, Detail: detail})
+	return true
 }
 
 func (q *request) current() *hop {
@@ -286,13 +299,8 @@ func (r *recorder) flush(q *request, force bool) {
 // settle fixes what is known of a hop at the moment it is written.
 func (r *recorder) settle(h *hop, force bool) {
 	answered := h.response != nil || h.paused != nil && h.paused.ResponseStatusCode != 0
-	if answered && h.bodyState != bodyTaken && h.truncated == "" && !bodiless(h) {
-		switch {
-		case h.failed != "":
-			h.truncated = "disconnect"
-		case force && !h.ended:
-			h.truncated = "time"
-		}
+	if answered && h.truncated == "" && !bodiless(h) {
+		h.truncated = cutOff(h, force)
 	}
 	switch {
 	case answered:
@@ -306,11 +314,40 @@ func (r *recorder) settle(h *hop, force bool) {
 	default:
 		if h.failed == "" {
 			h.failed = "no answer before the capture ended"
+			r.counts.Unanswered++
+			r.reason("request.unanswered", h.sent.Request.URL)
 		}
 		r.counts.Failed++
 		r.failures = append(r.failures, capture.Failure{URL: h.sent.Request.URL, Reason: h.failed})
 		r.journal.Anomaly("request.failed", "url", h.sent.Request.URL, "reason", h.failed)
 	}
+}
+
+// cutOff returns why the body of an answered hop is not whole, or nothing.
+// ERR_ABORTED over a body that was taken is the browser turning away from a
+// download; every other failure, and a body of another length than the
+// server announced for it, is a connection that broke.
+func cutOff(h *hop, force bool) string {
+	taken := h.bodyState == bodyTaken
+	switch {
+	case h.failed != "" && (!taken || h.failed != "net::ERR_ABORTED"):
+		return "disconnect"
+	case taken && lengthDiffers(h):
+		return "disconnect"
+	case !taken && force && !h.ended && !h.worker:
+		return "time"
+	}
+	return ""
+}
+
+// lengthDiffers compares the body with Content-Length where both count the
+// same bytes, that is without a content coding (RFC 9110 section 8.6).
+func lengthDiffers(h *hop) bool {
+	if coding := h.header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(h.header("Content-Length")), 10, 64)
+	return err == nil && n != int64(len(h.body))
 }
 
 // bodiless reports whether the response has no body by its nature, or only

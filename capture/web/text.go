@@ -2,6 +2,9 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -31,6 +34,22 @@ func (v *visit) saveText() {
 	}
 	v.keep("text", capture.FileText, "text/plain; charset=utf-8", "evidence/text.txt", []byte(b.String()+"\n"))
 	v.saveLines(ctx)
+}
+
+// textDigest is the digest of the main frame's text at this moment, or
+// nothing when the page does not answer.
+func (v *visit) textDigest() string {
+	ctx, cancel := v.phase(v.order.Limits.StepMS)
+	defer cancel()
+	var text string
+	if err := v.ask(ctx, textScript, &text); err != nil {
+		v.mu.Lock()
+		v.hung = v.hung || errors.Is(err, context.DeadlineExceeded)
+		v.mu.Unlock()
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 func (v *visit) frameText(ctx context.Context, t *page.FrameTree, b *strings.Builder) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +39,7 @@ type visit struct {
 	warcFile *capture.Writer
 	warc     *warc.Writer
 	warcErr  error
+	hashed   chan string // the digest of the running browser
 
 	mu      sync.Mutex
 	page    pageState
@@ -118,7 +121,7 @@ func (v *visit) inBrowser(ctx context.Context) {
 		return
 	}
 	v.proc = proc
-	v.facts.Browser.Flags, v.facts.Browser.User = proc.flags, proc.user
+	v.noteBrowser(proc)
 	v.queue = newQueue()
 	defer func() {
 		proc.stop()
@@ -131,7 +134,12 @@ func (v *visit) inBrowser(ctx context.Context) {
 	v.journal.Step("browser.started", "product", v.facts.Browser.Product, "path", v.path,
 		"sandbox", !v.order.NoSandbox, "user", proc.user)
 	cancel, err := v.openTab(ctx)
-	defer cancel()
+	defer func() {
+		// The guard first: what the page would send on leaving is neither
+		// recorded nor sent.
+		v.guard.Close()
+		cancel()
+	}()
 	if err != nil {
 		v.journal.Anomaly("browser.start", "detail", err.Error())
 		v.fail("browser.start", err.Error())
@@ -152,15 +160,45 @@ func (v *visit) inBrowser(ctx context.Context) {
 	}
 }
 
-// record takes every artefact of a page that is there.
+// noteBrowser writes down which program runs.
+func (v *visit) noteBrowser(p *process) {
+	b := &v.facts.Browser
+	b.User, b.Flags = p.user, p.flags
+	executable, arguments := p.look()
+	if executable != "" {
+		b.Executable = executable
+	}
+	if len(arguments) > 1 {
+		b.Flags = arguments[1:]
+	}
+	if !slices.Contains(debianBrowsers(), b.Executable) {
+		v.journal.Anomaly("browser.other", "path", v.path, "executable", b.Executable)
+	}
+	v.hashed = make(chan string, 1)
+	go func() { v.hashed <- fileSHA256(b.Executable) }()
+}
+
+// record takes every artefact of a page that is there. The text of the page
+// is compared in between: the artefacts are not of one moment.
 func (v *visit) record() {
+	before := v.textDigest()
 	v.picture(capture.FileViewport)
 	v.scroll()
+	between := v.textDigest()
 	v.picture(capture.FileFull)
 	v.saveDOM()
 	v.saveText()
 	v.saveMHTML()
 	v.savePDF()
+	v.compare("viewport", before, "full", between)
+	v.compare("full", between, "end", v.textDigest())
+}
+
+// compare notes that the page's text changed between two artefacts.
+func (v *visit) compare(from, a, to, b string) {
+	if a != "" && b != "" && a != b {
+		v.journal.Anomaly("page.changed", "from", from, "to", to)
+	}
 }
 
 // afterwards collects what must be asked before the tab goes: the facts of
@@ -221,6 +259,9 @@ func (v *visit) close(ctx context.Context) error {
 	defer stop()
 	v.recorder.close(wait)
 	v.gatherTraffic()
+	if v.hashed != nil {
+		v.facts.Browser.SHA256 = <-v.hashed
+	}
 	if err := v.warc.Close(); err != nil {
 		return err
 	}
@@ -240,12 +281,18 @@ func (v *visit) gatherTraffic() {
 	r := v.recorder
 	answers, refused, own := v.guard.report()
 	v.facts.DNS, v.facts.Refused = answers, refused
+	for i, a := range v.facts.DNS {
+		v.facts.DNS[i].Source = "dns"
+		if names(v.facts.HostsFile.Entries, a.Host) {
+			v.facts.DNS[i].Source = "hosts"
+		}
+	}
 	if len(own) > 0 {
-		n := 0
+		n, names := 0, slices.Sorted(maps.Keys(own))
 		for _, c := range own {
 			n += c
 		}
-		v.journal.Step("browser.own-traffic", "refused", n, "hosts", len(own))
+		v.journal.Step("browser.own-traffic", "refused", n, "hosts", strings.Join(names, ", "))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -277,7 +324,7 @@ func (v *visit) openTab(parent context.Context) (context.CancelFunc, error) {
 	if err := v.instrument(); err != nil {
 		return end, err
 	}
-	v.journal.Step("page.opened")
+	v.journal.Step("page.opened", "cache", "off", "service_workers", "bypassed")
 	return end, nil
 }
 

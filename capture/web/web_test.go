@@ -255,7 +255,7 @@ func TestTLS(t *testing.T) {
 
 	t.Run("unknown authority", func(t *testing.T) {
 		got := collect(t, order(srv.URL+"/"), Browser{Allow: []string{host}})
-		if got.take.State != capture.Failed || len(got.take.Reasons) != 1 || !strings.Contains(got.take.Reasons[0].Detail, "ERR_CERT") {
+		if got.take.State != capture.Failed || len(got.take.Reasons) != 1 || got.take.Reasons[0].Code != "certificate.invalid" {
 			t.Errorf("%s: %v", got.take.State, got.take.Reasons)
 		}
 	})

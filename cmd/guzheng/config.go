@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -34,6 +35,10 @@ type config struct {
 	// the longest period that the law sets for records of a shop without a
 	// case (E-commerce Law art. 31).
 	RetentionDays int `koanf:"retention_days"`
+
+	// CaseRetentionDays is how long evidence of a case is kept at least: a
+	// case file is kept for 30 years or for good, whatever the shop's duty.
+	CaseRetentionDays int `koanf:"case_retention_days"`
 
 	Browser browserConfig `koanf:"browser"`
 	Clock   clockConfig   `koanf:"clock"`
@@ -92,7 +97,7 @@ type limitsConfig struct {
 
 func defaults() config {
 	return config{
-		Lang: "zh-CN", RetentionDays: 3*365 + 1,
+		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
 	}
@@ -173,8 +178,9 @@ func (c config) check(file string) error {
 	if c.Lang != "zh-CN" && c.Lang != "en" {
 		return fail(exitUsage, "use zh-CN or en", "configuration %s: language %q", file, c.Lang)
 	}
-	if c.RetentionDays < 1 {
-		return fail(exitUsage, "", "configuration %s: retention_days %d", file, c.RetentionDays)
+	if c.RetentionDays < 1 || c.CaseRetentionDays < c.RetentionDays {
+		return fail(exitUsage, "case_retention_days cannot be shorter than retention_days",
+			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
@@ -198,6 +204,14 @@ func (c config) passphrase() ([]byte, error) {
 		return nil, fail(exitUsage, "", "reading passphrase: first line of %s is empty", c.PassphraseFile)
 	}
 	return line, nil
+}
+
+// retain returns until when a record is kept at least.
+func (c config) retain(o capture.Order, kept time.Time) time.Time {
+	if o.Case != "" {
+		return kept.AddDate(0, 0, c.CaseRetentionDays)
+	}
+	return kept.AddDate(0, 0, c.RetentionDays)
 }
 
 // limits turns the settings into the limits of an order.

@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,6 +32,7 @@ import (
 // asked for.
 type home struct {
 	dir    string
+	err    io.Writer // for warnings
 	cfg    config
 	words  *words.Catalogue
 	tool   capture.Tool
@@ -43,12 +46,12 @@ type home struct {
 
 // openHome reads the configuration and makes the directory. Nothing else is
 // touched yet.
-func openHome(configFile string) (*home, error) {
+func openHome(s streams, configFile string) (*home, error) {
 	d, err := homeDir()
 	if err != nil {
 		return nil, err
 	}
-	h := &home{dir: d}
+	h := &home{dir: d, err: s.err}
 	if h.cfg, err = loadConfig(d, configFile); err != nil {
 		return nil, err
 	}
@@ -85,11 +88,32 @@ func (h *home) openStore(ctx context.Context) error {
 	if h.store, err = dir.Open(filepath.Join(h.dir, "store"), capture.Now); err != nil {
 		return fail(exitStorage, "check permissions and free space under "+h.dir, "opening store: %w", err)
 	}
-	if h.index, err = index.Open(ctx, filepath.Join(h.dir, "guzheng.db")); err != nil {
+	return h.openIndex(ctx)
+}
+
+// openIndex opens the catalogue. A damaged one is set aside and made again
+// from the store: an index must never keep anybody from capturing.
+func (h *home) openIndex(ctx context.Context) error {
+	name := filepath.Join(h.dir, "guzheng.db")
+	var err error
+	if h.index, err = index.Open(ctx, name); err == nil {
+		h.closer = append(h.closer, h.index.Close)
+		return nil
+	}
+	if !errors.Is(err, index.ErrDamaged) {
 		return fail(exitStorage, "guzheng index rebuild", "opening index: %w", err)
 	}
+	aside, err := index.SetAside(name)
+	if err != nil {
+		return fail(exitStorage, "", "setting the damaged index aside: %w", err)
+	}
+	fmt.Fprintf(h.err, "guzheng: the index was damaged; it is set aside as %s and made again from the store\n", aside)
+	if h.index, err = index.Open(ctx, name); err != nil {
+		return fail(exitStorage, "", "opening index: %w", err)
+	}
 	h.closer = append(h.closer, h.index.Close)
-	return nil
+	_, _, err = h.reindex(ctx, func(key string, err error) { fmt.Fprintf(h.err, "guzheng: %s: %v\n", plain(key), err) })
+	return err
 }
 
 // openPress opens what seals need: key, authorities and log.
@@ -150,7 +174,7 @@ func (h *home) keeper(ctx context.Context) (preserve.Keeper, error) {
 	}
 	return preserve.Keeper{Press: press, Store: h.store, Now: capture.Now, Spool: h.spool(),
 		Software: h.tool.Name + "/" + h.tool.Version,
-		Retain:   func(kept time.Time) time.Time { return kept.AddDate(0, 0, h.cfg.RetentionDays) }}, nil
+		Retain:   h.cfg.retain}, nil
 }
 
 // keep carries a closed take into the store and the index and clears its
@@ -198,13 +222,10 @@ func sumFile(name string) string {
 // trust is what this installation vouches for: its own key and log, and the
 // authorities that its configuration names.
 func (h *home) trust() (verify.Trust, error) {
-	var t verify.Trust
-	if h.key != nil {
-		t.Signers, t.Logs = []string{h.key.ID}, []string{h.log.Verifier()}
-	} else if saved, err := verify.LoadTrust(h.trustFile()); err == nil {
-		t = saved
+	t, err := verify.LoadTrust(h.trustFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return t, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
 	}
-	t.TSA = tsa.Trust{}
 	for _, c := range h.cfg.TSA {
 		if c.Roots != "" {
 			roots, err := readRoots(c.Roots)
