@@ -157,7 +157,7 @@ bench: assets ## run every benchmark
 fuzz: assets ## run every fuzz target for a short while (FUZZTIME=10s each)
 	@grep -rEo --exclude-dir=.tools --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do
 	  echo "$${func#func } in $$(dirname "$$file")"
-	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null
+	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null
 	done
 
 ##@ Tidy up

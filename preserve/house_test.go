@@ -110,21 +110,28 @@ func testOrder() capture.Order {
 }
 
 // spool makes a home with a closed take in its spool and returns both.
-func spool(t *testing.T) (home, berth string) {
+func spool(t testing.TB) (home, berth string) {
 	t.Helper()
 	home = t.TempDir()
-	berth = filepath.Join(home, "spool", testID)
+	return home, fill(t, home, testOrder(), nil)
+}
+
+// fill makes a closed take of the order in the spool below home, with a
+// picture when there is one.
+func fill(t testing.TB, home string, order capture.Order, picture []byte) (berth string) {
+	t.Helper()
+	berth = filepath.Join(home, "spool", order.ID)
 	if err := os.MkdirAll(berth, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b, err := testOrder().Encode()
+	b, err := order.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(berth, orderFile), b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d, err := capture.OpenDir(filepath.Join(berth, takeDir), testOrder(), time.Now, nil)
+	d, err := capture.OpenDir(filepath.Join(berth, takeDir), order, time.Now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,21 +143,29 @@ func spool(t *testing.T) (home, berth string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []struct{ kind, path, text string }{
-		{capture.FileFacts, "evidence/facts.json", string(facts)}, {capture.FileText, "evidence/text.txt", "price 9.90"},
-		{capture.FileDOM, "evidence/dom.html", "<html>"}, {capture.FileWARC, "archive/data.warc.gz", string(warcBytes)}} {
-		if err := d.Write(f.kind, "text/plain", f.path, []byte(f.text)); err != nil {
+	files := []struct {
+		kind, path string
+		b          []byte
+	}{
+		{capture.FileFacts, "evidence/facts.json", facts}, {capture.FileText, "evidence/text.txt", []byte("price 9.90")},
+		{capture.FileDOM, "evidence/dom.html", []byte("<html>")}, {capture.FileWARC, "archive/data.warc.gz", warcBytes},
+		{capture.FileFull, "evidence/full.png", picture},
+	}
+	if picture == nil {
+		files = files[:len(files)-1]
+	}
+	for _, f := range files {
+		if err := d.Write(f.kind, "text/plain", f.path, f.b); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := d.Close(capture.Complete, nil); err != nil {
 		t.Fatal(err)
 	}
-	return home, berth
+	return berth
 }
 
-// traffic is one WARC for all tests: gowarc sets a switch of the uuid package
-// for every record, so that two writers at once are a data race.
+// traffic is one WARC for all tests.
 var traffic = sync.OnceValues(func() ([]byte, error) {
 	var b bytes.Buffer
 	w, err := warc.NewWriter(&b, warc.Info{Software: "test", Created: time.Now()})

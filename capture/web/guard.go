@@ -2,21 +2,15 @@ package web
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
-
-	"code.dny.dev/ssrf"
 
 	"guzheng/capture"
 )
@@ -45,50 +39,6 @@ type guard struct {
 	own     map[string]int // the browser's own hosts that were refused, with counts
 	onEvent func(refusal capture.Refusal)
 }
-
-// Replies of RFC 1928 section 6 that the guard gives.
-const (
-	socksOK          = 0x00
-	socksFailure     = 0x01
-	socksNotAllowed  = 0x02
-	socksUnreachable = 0x04
-	socksBadCommand  = 0x07
-)
-
-// ErrRefused is wrapped when policy forbids to visit an address.
-var ErrRefused = errors.New("address refused by policy")
-
-// Permitted reports whether an order's address may be visited at all: with
-// ErrRefused when every address of its host is private, link-local or
-// reserved and the order does not allow that. A name that does not resolve
-// is permitted; the visit will say that it does not.
-func Permitted(ctx context.Context, order capture.Order, allow []string) error {
-	u, err := url.Parse(order.URL)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", order.URL, capture.ErrOrder)
-	}
-	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), portOf(u)
-	private := order.AllowPrivate || slices.Contains(allow, net.JoinHostPort(host, port))
-	var addrs []netip.Addr
-	if a, err := netip.ParseAddr(host); err == nil {
-		addrs = []netip.Addr{a}
-	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-		return nil
-	}
-	n, _ := strconv.ParseUint(port, 10, 16)
-	var last error
-	for _, a := range addrs {
-		if last = judge(a.Unmap(), uint16(n), private); last == nil {
-			return nil
-		}
-	}
-	if last != nil {
-		return fmt.Errorf("visiting %s: %w: %w", host, ErrRefused, last)
-	}
-	return nil
-}
-
-var errPrivate = errors.New("address is private, link-local or reserved")
 
 // startGuard listens on a free loopback port. asked tells whether the page
 // itself requested anything from a host.
@@ -171,53 +121,6 @@ func closeWrite(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.CloseWrite()
 	}
-}
-
-// socksRequest reads the greeting and the request of RFC 1928 sections 3
-// and 4 and answers the greeting.
-func socksRequest(c io.ReadWriter) (host string, port uint16, err error) {
-	var head [2]byte
-	if _, err = io.ReadFull(c, head[:]); err != nil {
-		return "", 0, err
-	}
-	if head[0] != 5 {
-		return "", 0, fmt.Errorf("socks version %d", head[0])
-	}
-	if _, err = io.ReadFull(c, make([]byte, head[1])); err != nil {
-		return "", 0, err
-	}
-	if _, err = c.Write([]byte{5, 0}); err != nil {
-		return "", 0, err
-	}
-	var req [4]byte
-	if _, err = io.ReadFull(c, req[:]); err != nil {
-		return "", 0, err
-	}
-	if req[1] != 1 {
-		_, _ = c.Write([]byte{5, socksBadCommand, 0, 1, 0, 0, 0, 0, 0, 0})
-		return "", 0, fmt.Errorf("socks command %d", req[1])
-	}
-	size := map[byte]int{1: 4, 4: 16}[req[3]]
-	if req[3] == 3 {
-		var n [1]byte
-		if _, err = io.ReadFull(c, n[:]); err != nil {
-			return "", 0, err
-		}
-		size = int(n[0])
-	}
-	if size == 0 {
-		return "", 0, fmt.Errorf("socks address type %d", req[3])
-	}
-	buf := make([]byte, size+2)
-	if _, err = io.ReadFull(c, buf); err != nil {
-		return "", 0, err
-	}
-	host = string(buf[:size])
-	if req[3] != 3 {
-		a, _ := netip.AddrFromSlice(buf[:size])
-		host = a.String()
-	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), ".")), binary.BigEndian.Uint16(buf[size:]), nil
 }
 
 // connect resolves, judges and dials. It returns a nil connection and a
@@ -347,29 +250,6 @@ func parseAddrs(in []string) []netip.Addr {
 	return append(v4, v6...)
 }
 
-// judge says whether an address may be dialled. Link-local addresses, among
-// them the metadata services of clouds, are refused in every case: no shop
-// is served from there.
-func judge(a netip.Addr, port uint16, private bool) error {
-	a = a.Unmap()
-	if private && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
-		return nil
-	}
-	network := "tcp4"
-	if a.Is6() {
-		network = "tcp6"
-	}
-	if err := publicOnly(network, netip.AddrPortFrom(a, port).String(), nil); err != nil {
-		return fmt.Errorf("%s: %w", a, errPrivate)
-	}
-	return nil
-}
-
-// publicOnly refuses every special-purpose address of the IANA registries.
-func publicOnly(network, address string, c syscall.RawConn) error {
-	return ssrf.New(ssrf.WithAnyPort()).Safe(network, address, c)
-}
-
 func (g *guard) dial(to netip.AddrPort, private bool) (net.Conn, error) {
 	d := net.Dialer{Timeout: g.dialTimeout}
 	if !private {
@@ -424,21 +304,6 @@ func (g *guard) refusedHost(hostport string) bool {
 	defer g.mu.Unlock()
 	for _, r := range g.refused {
 		if r.Host == hostport {
-			return true
-		}
-	}
-	return false
-}
-
-// ownHost reports whether Chromium calls this host of its own accord. Such
-// a call is no part of the visit unless the page asks for it.
-func ownHost(host string) bool {
-	for _, h := range []string{"update.googleapis.com", "accounts.google.com", "clients1.google.com",
-		"clients2.google.com", "clients4.google.com", "clientservices.googleapis.com",
-		"optimizationguide-pa.googleapis.com", "content-autofill.googleapis.com",
-		"safebrowsing.googleapis.com", "safebrowsingohttpgateway.googleapis.com", "redirector.gvt1.com",
-		"edgedl.me.gvt1.com", "android.clients.google.com", "mtalk.google.com", "www.google.com", "dl.google.com"} {
-		if host == h {
 			return true
 		}
 	}

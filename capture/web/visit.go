@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -83,7 +84,7 @@ func (v *visit) state() capture.State {
 // run carries the visit through. Its error means that the take itself could
 // not be written; everything that goes wrong with the page ends as a reason.
 func (v *visit) run(ctx context.Context) error {
-	v.pageID = uuid.NewString()
+	v.pageID = newUUID()
 	v.facts.PageID, v.facts.RequestedURL, v.facts.Viewport = v.pageID, v.order.URL, v.order.Viewport
 	v.signal = make(chan struct{})
 	v.journal.Step("order.accepted", "id", v.order.ID, "url", v.order.URL)
@@ -248,7 +249,7 @@ func (v *visit) openWARC() error {
 	v.warc, err = warc.NewWriter(f, warc.Info{
 		Software: v.browser.Tool.Name + "/" + v.browser.Tool.Version, Filename: "data.warc.gz",
 		Description: "bodies are stored without content and transfer encodings; the order of request header fields is not known",
-		Created:     v.browser.Now(), ID: "urn:uuid:" + uuid.NewString(), TmpDir: v.browser.TempDir,
+		Created:     v.browser.Now(), ID: "urn:uuid:" + newUUID(), TmpDir: v.browser.TempDir,
 	})
 	return err
 }
@@ -326,6 +327,16 @@ func (v *visit) openTab(parent context.Context) (context.CancelFunc, error) {
 	}
 	v.journal.Step("page.opened", "cache", "off", "service_workers", "bypassed")
 	return end, nil
+}
+
+// newUUID returns a random UUID (RFC 9562 section 5.4). The package's own
+// pool is not used: the WARC library switches it on at any time.
+func newUUID() string {
+	id, err := uuid.NewRandomFromReader(rand.Reader)
+	if err != nil {
+		panic("web: crypto/rand never fails: " + err.Error())
+	}
+	return id.String()
 }
 
 // short cuts a text for the journal.

@@ -3,13 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
-
-	"guzheng/capture"
-	"guzheng/storage/dir"
-	"guzheng/storage/index"
 )
 
 func indexVerb(s streams) *cobra.Command {
@@ -28,32 +23,20 @@ set aside, not removed.`,
 }
 
 func rebuild(c *cobra.Command, s streams) (err error) {
-	h, err := openHome("")
+	h, err := openHome(s, "")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	ctx := c.Context()
-	name := filepath.Join(h.dir, "guzheng.db")
-	if h.index, err = index.Open(ctx, name); err != nil {
-		aside, serr := index.SetAside(name)
-		if serr != nil {
-			return errors.Join(err, serr)
-		}
-		fmt.Fprintf(s.err, "guzheng: the damaged index is set aside as %s\n", aside)
-		if h.index, err = index.Open(ctx, name); err != nil {
-			return err
-		}
-	}
-	h.closer = append(h.closer, h.index.Close)
-	if h.store, err = dir.Open(filepath.Join(h.dir, "store"), capture.Now); err != nil {
-		return fail(exitStorage, "", "opening store: %w", err)
+	if err := h.openStore(ctx); err != nil {
+		return err
 	}
 	if err := h.index.Reset(ctx); err != nil {
 		return err
 	}
 	n, bad, err := h.reindex(ctx, func(key string, err error) {
-		fmt.Fprintf(s.err, "guzheng: %s: %v\n", key, err)
+		fmt.Fprintf(s.err, "guzheng: %s: %v\n", plain(key), err)
 	})
 	if err != nil {
 		return err

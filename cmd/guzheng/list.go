@@ -23,7 +23,7 @@ func listVerb(s streams) *cobra.Command {
 	c.Flags().BoolVar(&filter.Pending, "pending", false, "only those whose seal lacks something")
 	c.Flags().IntVar(&filter.Limit, "limit", 0, "at most this `many`")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		h, err := openHome("")
+		h, err := openHome(s, "")
 		if err != nil {
 			return err
 		}

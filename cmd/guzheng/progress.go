@@ -86,8 +86,12 @@ func (p *progress) warn(format string, a ...any) {
 	fmt.Fprintf(p.err, "guzheng: "+format+"\n", a...)
 }
 
-// resumed tells what became of an earlier capture.
+// resumed tells what became of an earlier capture; one that goes on beside
+// this one is no news.
 func (p *progress) resumed(o outcome) {
+	if o.Action == underWay {
+		return
+	}
 	if p.json {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -138,7 +142,9 @@ func (h *home) summary(s streams, k kept, rec preserve.Record, v report.View) {
 	line("package", k.Package)
 	line("digest", k.Digest)
 	line("seal", k.Seal)
-	line("verdict", h.words.T("outcome."+string(v.Verdict.Outcome())))
+	if k.Verdict != "" {
+		line("verdict", h.words.T("outcome."+k.Verdict))
+	}
 	for _, st := range v.Stamps {
 		if st.Practice {
 			line("practice", "")
@@ -147,5 +153,7 @@ func (h *home) summary(s streams, k kept, rec preserve.Record, v report.View) {
 	if rec.Entry.Pending {
 		line("pending", "guzheng seal --pending")
 	}
-	line("sheet", k.Sheet)
+	if k.Sheet != "" {
+		line("sheet", k.Sheet)
+	}
 }

@@ -22,7 +22,7 @@ start.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per capture")
 	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		h, err := openHome(conf)
+		h, err := openHome(s, conf)
 		if err != nil {
 			return err
 		}

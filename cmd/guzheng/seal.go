@@ -34,7 +34,7 @@ the first one.`,
 }
 
 func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (err error) {
-	h, err := openHome(conf)
+	h, err := openHome(s, conf)
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,14 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 	waiting := 0
 	for _, e := range entries {
 		done, changed, err := k.Complete(ctx, e)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return fmt.Errorf("completing the seal of %s: %w", e.ID, err)
+			// One seal that cannot be completed is no reason to leave the rest.
+			fmt.Fprintf(s.err, "guzheng: completing the seal of %s: %s\n", e.ID, plain(err.Error()))
+			waiting++
+			continue
 		}
 		if changed {
 			if err := h.index.Put(ctx, done); err != nil {

@@ -34,7 +34,7 @@ gives the same bytes.`,
 }
 
 func doSheet(ctx context.Context, s streams, id, out, lang, conf string) (err error) {
-	h, err := openHome(conf)
+	h, err := openHome(s, conf)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -27,14 +28,30 @@ type berth struct {
 	lock  *os.File
 }
 
-var errHeld = errors.New("held by another process")
+var (
+	errHeld = errors.New("held by another process")
+	errGone = errors.New("finished by another process")
+)
 
-// newBerth makes the directory of an order.
+// Names of directories that are not berths yet, or not any more. They hold
+// nothing that was captured or that is not in the store.
+const (
+	beginning = ".new-"
+	ending    = ".done-"
+)
+
+// newBerth makes the directory of an order. It appears under its number when
+// the order is in it and the lock is held, never before.
 func newBerth(spool string, order capture.Order) (*berth, error) {
-	b := &berth{dir: filepath.Join(spool, order.ID), order: order}
+	b := &berth{dir: filepath.Join(spool, beginning+order.ID), order: order}
 	if err := os.MkdirAll(spool, 0o755); err != nil {
 		return nil, err
 	}
+	unlock, err := lockSpool(spool)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := os.Mkdir(b.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("spooling order %s: %w", order.ID, err)
 	}
@@ -48,11 +65,16 @@ func newBerth(spool string, order capture.Order) (*berth, error) {
 	if err := capture.WriteFile(filepath.Join(b.dir, "order.json"), text); err != nil {
 		return nil, err
 	}
+	place := filepath.Join(spool, order.ID)
+	if err := os.Rename(b.dir, place); err != nil {
+		return nil, fmt.Errorf("spooling order %s: %w", order.ID, err)
+	}
+	b.dir = place
 	return b, capture.SyncDir(spool)
 }
 
 // openBerth holds a berth that a dead process left. It returns errHeld when
-// the process lives.
+// the process lives, and errGone when it has just finished.
 func openBerth(spool, id string) (*berth, error) {
 	b := &berth{dir: filepath.Join(spool, id)}
 	if err := b.hold(); err != nil {
@@ -65,20 +87,37 @@ func openBerth(spool, id string) (*berth, error) {
 	if err == nil && b.order.ID != id {
 		err = fmt.Errorf("order.json is of order %q", b.order.ID)
 	}
-	return b, err
+	if err != nil {
+		b.release()
+		return nil, err
+	}
+	return b, nil
 }
 
-// hold takes the lock of the berth. The kernel drops it with the process.
+// hold takes the lock of the berth. The kernel drops it with the process. A
+// lock on a file that is no longer in the berth is worth nothing: its process
+// finished between our opening and our locking it.
 func (b *berth) hold() error {
-	f, err := os.OpenFile(filepath.Join(b.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	name := filepath.Join(b.dir, "lock")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errGone
+	}
 	if err != nil {
 		return fmt.Errorf("locking %s: %w", b.dir, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return errors.Join(fmt.Errorf("locking %s: %w", b.dir, errHeld), f.Close())
 	}
-	b.lock = f
-	return nil
+	ours, err := f.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Stat(name); err == nil && os.SameFile(ours, there) {
+			b.lock = f
+			return nil
+		}
+	}
+	return errors.Join(errGone, f.Close())
 }
 
 func (b *berth) take() string { return filepath.Join(b.dir, "take") }
@@ -140,25 +179,60 @@ func (b *berth) release() {
 	}
 }
 
-// leave removes the berth; everything in it is in the store.
+// leave removes the berth; everything in it is in the store, or nothing is
+// in it. It vanishes from the spool at once; what cannot be cleared of it then
+// is left to the next sweep.
 func (b *berth) leave() error {
 	b.clearScratch()
-	err := os.RemoveAll(b.dir)
-	b.release()
+	spool, gone := filepath.Dir(b.dir), filepath.Join(filepath.Dir(b.dir), ending+filepath.Base(b.dir))
+	unlock, err := lockSpool(spool)
 	if err != nil {
+		return err
+	}
+	defer unlock()
+	defer b.release()
+	if err := os.Rename(b.dir, gone); err != nil {
 		return fmt.Errorf("clearing %s: %w", b.dir, err)
+	}
+	_ = os.RemoveAll(gone)
+	return nil
+}
+
+// lockSpool waits for the lock that is held while berths appear, vanish or
+// are swept, so that no process takes another's beginning or end for rubbish.
+func lockSpool(spool string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(spool, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("locking spool: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("locking spool: %w", err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // nothing was written through it
+}
+
+// sweep removes what a crash left of berths that had not begun or were done.
+func sweep(spool string) error {
+	unlock, err := lockSpool(spool)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	entries, err := os.ReadDir(spool)
+	if err != nil {
+		return fmt.Errorf("reading spool: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), beginning) || strings.HasPrefix(e.Name(), ending) {
+			if err := os.RemoveAll(filepath.Join(spool, e.Name())); err != nil {
+				return fmt.Errorf("sweeping spool: %w", err)
+			}
+		}
 	}
 	return nil
 }
 
-// An outcome is what resume did about one berth.
-type outcome struct {
-	Type   string `json:"type"`
-	ID     string `json:"id"`
-	Action string `json:"action"` // kept, waiting, lost
-	State  string `json:"state,omitempty"`
-	Detail string `json:"detail,omitempty"`
-}
+const underWay = "under way"
 
 // resumeAll goes on with every berth whose process is gone. A berth that
 // cannot be gone on with is reported and left as it is.
@@ -170,12 +244,15 @@ func (h *home) resumeAll(ctx context.Context, tell func(outcome)) error {
 	if err != nil {
 		return fmt.Errorf("reading spool: %w", err)
 	}
-	var first error
+	first := sweep(h.spool())
 	for _, e := range entries {
 		if !e.IsDir() || !capture.ValidID(e.Name()) {
 			continue
 		}
 		o, err := h.resume(ctx, e.Name())
+		if errors.Is(err, errGone) {
+			continue
+		}
 		o.Type, o.ID = "resume", e.Name()
 		if err != nil {
 			o.Detail = err.Error()
@@ -192,20 +269,12 @@ func (h *home) resumeAll(ctx context.Context, tell func(outcome)) error {
 func (h *home) resume(ctx context.Context, id string) (outcome, error) {
 	b, err := openBerth(h.spool(), id)
 	if errors.Is(err, errHeld) {
-		return outcome{Action: "waiting"}, err
-	}
-	defer func() {
-		if b != nil {
-			b.release()
-		}
-	}()
-	if errors.Is(err, fs.ErrNotExist) {
-		// Killed before the order was on disk: nothing had been asked for.
-		return outcome{Action: "lost", Detail: "the order had not been written; nothing was captured"}, b.leave()
+		return outcome{Action: underWay}, err
 	}
 	if err != nil {
 		return outcome{Action: "waiting"}, err
 	}
+	defer b.release()
 	if _, err := os.Stat(b.take()); errors.Is(err, fs.ErrNotExist) {
 		return outcome{Action: "lost", Detail: "the capture of " + b.order.URL + " had not begun"}, b.leave()
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +25,7 @@ by another way than the packages.`,
 	}
 	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		h, err := openHome(conf)
+		h, err := openHome(s, conf)
 		if err != nil {
 			return err
 		}
@@ -43,16 +45,26 @@ by another way than the packages.`,
 
 func (h *home) trustFile() string { return filepath.Join(h.dir, "trust.json") }
 
-// trustJSON is the public side of this installation.
+// trustJSON is the public side of this installation: every signing key and
+// log that it has used, so that packages from before an exchange of keys are
+// still known as its own.
 func (h *home) trustJSON() ([]byte, error) {
-	b, err := json.MarshalIndent(map[string]any{
-		"format": verify.TrustFormat, "signers": []string{h.key.ID}, "logs": []string{h.log.Verifier()}}, "", "  ")
+	t, err := verify.LoadTrust(h.trustFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
+	}
+	if !slices.Contains(t.Signers, h.key.ID) {
+		t.Signers = append(t.Signers, h.key.ID)
+	}
+	if !slices.Contains(t.Logs, h.log.Verifier()) {
+		t.Logs = append(t.Logs, h.log.Verifier())
+	}
+	b, err := json.MarshalIndent(map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}, "", "  ")
 	return append(b, '\n'), err
 }
 
 // writeTrust keeps the public side where verification finds it without
-// opening the key. It is written once; a key that was exchanged since does
-// not change what packages of old are compared with.
+// opening the key.
 func (h *home) writeTrust() error {
 	b, err := h.trustJSON()
 	if err != nil {

@@ -45,7 +45,7 @@ whatever cannot be told exit with 5.`,
 }
 
 func doVerify(ctx context.Context, s streams, f verifyFlags, what string) (err error) {
-	h, err := openHome(f.config)
+	h, err := openHome(s, f.config)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,6 @@ package seal
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -17,9 +13,6 @@ import (
 
 // MaxSize bounds the JSON form of a seal, in bytes. A stamp has some 10 KB.
 const MaxSize = 4 << 20
-
-// ErrSignature is wrapped when a seal's signature does not hold.
-var ErrSignature = errors.New("signature does not hold")
 
 // Encode returns the seal's JSON form, the same bytes for the same seal.
 func Encode(s Seal) ([]byte, error) {
@@ -109,29 +102,4 @@ func validDigest(d capture.Digest) bool {
 		}
 	}
 	return d.Bytes >= 0
-}
-
-// CheckSignature verifies the seal's signature over the SHA-256 value of the
-// package, and that the key has the fingerprint it is named by. Every
-// complaint wraps ErrSignature. Whose key it is, it cannot say.
-func CheckSignature(s Seal, digest [32]byte) error {
-	sig := s.Signature
-	if sig.Algorithm != Algorithm {
-		return fmt.Errorf("algorithm %q, want %q: %w", sig.Algorithm, Algorithm, ErrSignature)
-	}
-	if sum := sha256.Sum256(sig.PublicKey); hex.EncodeToString(sum[:]) != sig.KeyID {
-		return fmt.Errorf("key is named %s and has fingerprint %x: %w", sig.KeyID, sum, ErrSignature)
-	}
-	k, err := x509.ParsePKIXPublicKey(sig.PublicKey)
-	if err != nil {
-		return fmt.Errorf("reading public key: %v: %w", err, ErrSignature)
-	}
-	pub, ok := k.(*ecdsa.PublicKey)
-	if !ok || pub.Curve != elliptic.P384() {
-		return fmt.Errorf("public key is not P-384: %w", ErrSignature)
-	}
-	if !ecdsa.VerifyASN1(pub, digest[:], sig.Value) {
-		return fmt.Errorf("over %x with key %s: %w", digest, sig.KeyID, ErrSignature)
-	}
-	return nil
 }

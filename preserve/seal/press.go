@@ -29,6 +29,10 @@ const DefaultLogTimeout = 30 * time.Second
 // about.
 var ErrOther = errors.New("package has another digest")
 
+// ErrOtherKey says that a seal was signed with another key than the one at
+// hand.
+var ErrOtherKey = errors.New("seal was signed with another key")
+
 // A Signer signs SHA-256 values; key.Key is one.
 type Signer interface {
 	// Identity returns the key's fingerprint (SHA-256 of the
@@ -135,17 +139,23 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	if err := ctx.Err(); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
-	return s, nil
+	return Enclose(s, p.Key)
 }
 
 // Complete asks again for what a seal lacks: each pending stamp's authority,
 // found by its name, or, where that is no longer configured, each authority
 // that has no stamp in the seal yet; and the log. Changed says whether the
-// returned seal has more than the given one, which it otherwise equals.
-// Nothing that was there is removed but reasons why a stamp was missing.
+// returned seal has more than the given one, which it otherwise equals but
+// for a new envelope. Nothing that was there is removed but reasons why a
+// stamp was missing. A seal whose envelope does not hold is refused
+// (ErrSignature), so that what someone altered is never signed over; so is,
+// where something lacks, one that another key signed (ErrOtherKey).
 func (p Press) Complete(ctx context.Context, s Seal) (out Seal, changed bool, err error) {
 	if err := p.check(); err != nil {
 		return s, false, err
+	}
+	if err := p.mayComplete(s); err != nil {
+		return s, false, fmt.Errorf("completing seal %s: %w", s.ID, err)
 	}
 	sum, err := sum256(s.Package)
 	if err != nil {
@@ -170,7 +180,22 @@ func (p Press) Complete(ctx context.Context, s Seal) (out Seal, changed bool, er
 	if !changed {
 		return s, false, ctx.Err()
 	}
+	if out, err = Enclose(out, p.Key); err != nil {
+		return s, false, fmt.Errorf("completing seal %s: %w", s.ID, err)
+	}
 	return out, true, nil
+}
+
+// mayComplete looks, before anyone is asked, whether the press can put an
+// envelope around a fuller seal.
+func (p Press) mayComplete(s Seal) error {
+	if err := CheckEnvelope(s); err != nil {
+		return err
+	}
+	if id, _ := p.Key.Identity(); id != s.Signature.KeyID && (s.Pending() || len(s.Stamps) == 0) {
+		return fmt.Errorf("key %s, here is %s: %w", s.Signature.KeyID, id, ErrOtherKey)
+	}
+	return nil
 }
 
 // retry asks the authorities that Complete names.

@@ -11,7 +11,7 @@ const Format = "guzheng-seal/1"
 
 // A Seal lies beside a package and is never inside it. Its parts stand on
 // their own: each proves something about the package digest and can be
-// checked with stock tools.
+// checked with stock tools. The envelope is around all of them.
 type Seal struct {
 	Format    string         `json:"format"`
 	ID        string         `json:"id"`
@@ -19,6 +19,12 @@ type Seal struct {
 	Signature Signature      `json:"signature"`
 	Stamps    []tsa.Stamp    `json:"stamps"`
 	Log       tlog.Entry     `json:"log"`
+
+	// Envelope is an ECDSA signature (ASN.1 DER, the lower of the two values
+	// of s) by the key of Signature over the SHA-256 value of the seal's JSON
+	// form up to the line that this member stands on. It MUST be the last
+	// member.
+	Envelope []byte `json:"envelope"`
 }
 
 // A Signature is an ECDSA signature with curve P-384 and SHA-256 over the

@@ -127,7 +127,7 @@ func Check(s Stamp, want [32]byte, trust Trust) Report {
 	r.Certificates = t.p7.Certificates
 	r.Practice = r.Practice || r.Policy == PracticePolicy || isPractice(t.signer)
 	r.checkImprint(s, t.ts, want)
-	r.checkRequest(s, t.ts, trust)
+	r.checkRequest(s, t, trust)
 	r.checkSignature(t)
 	r.checkChain(s, t, trust)
 	r.checkIdentity(t, trust)
@@ -157,7 +157,7 @@ func (r *Report) checkImprint(s Stamp, ts *timestamp.Timestamp, want [32]byte) {
 }
 
 // checkRequest compares the token with the stored request: nonce and policy.
-func (r *Report) checkRequest(s Stamp, ts *timestamp.Timestamp, trust Trust) {
+func (r *Report) checkRequest(s Stamp, t token, trust Trust) {
 	req := &timestamp.Request{}
 	if len(s.Request) == 0 {
 		r.add(LayerNonce, Unknown, "request.missing", "the request was not stored")
@@ -165,22 +165,22 @@ func (r *Report) checkRequest(s Stamp, ts *timestamp.Timestamp, trust Trust) {
 		r.add(LayerNonce, Failed, "request.unreadable", "%v", err)
 	} else {
 		req = got
-		r.checkNonce(req, ts)
+		r.checkNonce(req, t.ts)
 	}
-	asked := req.TSAPolicyOID.String()
-	var pinned []string
-	for _, p := range trust.Pins {
-		if p.Policy != "" {
-			pinned = append(pinned, p.Policy)
-		}
-	}
+	r.checkPolicy(req.TSAPolicyOID.String(), trust.policies(t.signer))
+}
+
+// checkPolicy wants the policy that was asked for and one of those pinned.
+// When neither says anything, the policy is the authority's own choice
+// (RFC 3161 section 2.4.1).
+func (r *Report) checkPolicy(asked string, pinned []string) {
 	switch {
 	case asked != "" && asked != r.Policy:
 		r.add(LayerPolicy, Failed, "policy.other", "token was made under %s, asked for %s", r.Policy, asked)
 	case len(pinned) > 0 && !slices.Contains(pinned, r.Policy):
 		r.add(LayerPolicy, Failed, "policy.not_pinned", "token was made under %s, expected %s", r.Policy, strings.Join(pinned, ", "))
-	case asked == "" && len(pinned) == 0:
-		r.add(LayerPolicy, Unknown, "policy.not_asked", "token was made under %s; none was asked for and none is pinned", r.Policy)
+	case asked == "" && len(pinned) == 0 && (r.Policy == "" || r.Policy == PracticePolicy):
+		r.add(LayerPolicy, Unknown, "policy.not_asked", "token was made under %q; none was asked for and none is pinned", r.Policy)
 	default:
 		r.add(LayerPolicy, Passed, "", "%s", r.Policy)
 	}
@@ -335,9 +335,7 @@ type reachedReader bool
 func (r *reachedReader) Read([]byte) (int, error) { *r = true; return 0, io.EOF }
 
 func (r *Report) checkIdentity(t token, trust Trust) {
-	pins := slices.DeleteFunc(slices.Clone(trust.Pins), func(p Pin) bool {
-		return p.CertificateSHA256 == "" && p.Issuer == "" && p.Name == ""
-	})
+	pins := slices.DeleteFunc(slices.Clone(trust.Pins), Pin.nameless)
 	if len(pins) == 0 || t.signer == nil {
 		r.add(LayerIdentity, Unknown, "identity.not_pinned", "no authority is pinned")
 		return
@@ -352,10 +350,44 @@ func (r *Report) checkIdentity(t token, trust Trust) {
 	r.add(LayerIdentity, Failed, "identity.other", "signed by %s, certificate %x: not one of the %d pinned", t.signer.Subject, sum, len(pins))
 }
 
-// fits reports whether everything the pin names is so.
-func (p Pin) fits(policy string, c *x509.Certificate) bool {
+// policies returns the policies that are pinned for the authority with this
+// certificate, with those of pins that name a policy only; none when any will
+// do. For an authority that no pin names these are the policies of all pins.
+func (t Trust) policies(signer *x509.Certificate) []string {
+	var anyone, own, others []string
+	known, free := false, false
+	for _, p := range t.Pins {
+		switch {
+		case p.nameless():
+			anyone = append(anyone, p.Policy)
+		case signer != nil && p.names(signer):
+			known, free = true, free || p.Policy == ""
+			own = append(own, p.Policy)
+		default:
+			others = append(others, p.Policy)
+		}
+	}
+	switch {
+	case !known:
+		own = others
+	case free:
+		own = nil
+	}
+	return slices.DeleteFunc(append(anyone, own...), func(p string) bool { return p == "" })
+}
+
+// nameless reports whether the pin identifies nobody.
+func (p Pin) nameless() bool { return p.CertificateSHA256 == "" && p.Issuer == "" && p.Name == "" }
+
+// names reports whether everything the pin says about the certificate is so.
+func (p Pin) names(c *x509.Certificate) bool {
 	sum := sha256.Sum256(c.Raw)
 	same := func(want, have string) bool { return want == "" || want == have }
-	return same(p.Policy, policy) && same(strings.ToLower(p.CertificateSHA256), hex.EncodeToString(sum[:])) &&
+	return same(strings.ToLower(p.CertificateSHA256), hex.EncodeToString(sum[:])) &&
 		same(p.Issuer, c.Issuer.CommonName) && same(p.Name, c.Subject.CommonName)
+}
+
+// fits reports whether everything the pin names is so.
+func (p Pin) fits(policy string, c *x509.Certificate) bool {
+	return (p.Policy == "" || p.Policy == policy) && p.names(c)
 }

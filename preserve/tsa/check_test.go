@@ -58,7 +58,13 @@ func newOwn(t *testing.T, change func(leaf *x509.Certificate)) own {
 
 func (o own) stamp(t *testing.T, sum [32]byte, change func(*timestamp.Timestamp)) Stamp {
 	t.Helper()
-	s, err := begin("test", sum, "1.2.3")
+	return o.stampUnder(t, sum, "1.2.3", change)
+}
+
+// stampUnder asks for a policy, or for none.
+func (o own) stampUnder(t *testing.T, sum [32]byte, policy string, change func(*timestamp.Timestamp)) Stamp {
+	t.Helper()
+	s, err := begin("test", sum, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +118,51 @@ func TestCheckTable(t *testing.T) {
 		if len(r.Findings) != len(layers) {
 			t.Errorf("%s: %d findings", name, len(r.Findings))
 		}
+	}
+}
+
+// The token's policy is 1.2.3, its authority's name Leaf.
+func TestPolicy(t *testing.T) {
+	o := newOwn(t, nil)
+	sum := sha256.Sum256([]byte("x"))
+	practice := func(x *timestamp.Timestamp) {
+		oid, err := parseOID(PracticePolicy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Policy = oid
+	}
+	for name, c := range map[string]struct {
+		asked string
+		token func(*timestamp.Timestamp)
+		pins  []Pin
+		says  string
+	}{
+		"nobody says anything":              {"", nil, nil, "passed"},
+		"authority pinned without policy":   {"", nil, []Pin{{Name: "Leaf"}}, "passed"},
+		"another's policy is pinned":        {"", nil, []Pin{{Name: "Leaf"}, {Name: "Other", Policy: "1.2.4"}}, "passed"},
+		"its policy is pinned":              {"", nil, []Pin{{Name: "Leaf", Policy: "1.2.3"}}, "passed"},
+		"one of its policies is pinned":     {"", nil, []Pin{{Name: "Leaf", Policy: "1.2.4"}, {Name: "Leaf", Policy: "1.2.3"}}, "passed"},
+		"any policy of it is pinned":        {"", nil, []Pin{{Name: "Leaf", Policy: "1.2.4"}, {Name: "Leaf"}}, "passed"},
+		"its policy is another":             {"", nil, []Pin{{Name: "Leaf", Policy: "1.2.4"}}, "failed policy.not_pinned"},
+		"policy of everyone is another":     {"", nil, []Pin{{Name: "Leaf"}, {Policy: "1.2.4"}}, "failed policy.not_pinned"},
+		"stranger under another's policy":   {"", nil, []Pin{{Name: "Other", Policy: "1.2.3"}}, "passed"},
+		"stranger under none of those":      {"", nil, []Pin{{Name: "Other", Policy: "1.2.4"}}, "failed policy.not_pinned"},
+		"asked for":                         {"1.2.3", nil, nil, "passed"},
+		"asked for another":                 {"1.2.4", nil, nil, "failed policy.other"},
+		"asked for another, pinned this":    {"1.2.4", nil, []Pin{{Name: "Leaf", Policy: "1.2.3"}}, "failed policy.other"},
+		"asked for this, pinned another":    {"1.2.3", nil, []Pin{{Name: "Leaf", Policy: "1.2.4"}}, "failed policy.not_pinned"},
+		"practice policy, not asked for":    {"", practice, nil, "cannot tell policy.not_asked"},
+		"practice policy, authority pinned": {"", practice, []Pin{{Name: "Leaf"}}, "cannot tell policy.not_asked"},
+	} {
+		trust := Trust{Roots: []*x509.Certificate{o.root}, Pins: c.pins}
+		if got := state(Check(o.stampUnder(t, sum, c.asked, c.token), sum, trust), LayerPolicy); got != c.says {
+			t.Errorf("%s: %s, want %s", name, got, c.says)
+		}
+	}
+	// What that is for: an authority that is trusted otherwise.
+	if r := Check(o.stampUnder(t, sum, "", nil), sum, Trust{Roots: []*x509.Certificate{o.root}, Pins: []Pin{{Name: "Leaf"}}}); r.State() != Passed {
+		t.Errorf("not passed:\n%s", summary(r))
 	}
 }
 

@@ -23,9 +23,9 @@ func TestFormatCommands(t *testing.T) {
 	}
 	for name, good := range map[string]bool{
 		"good": true, "changed-text": false, "changed-manifest": false, "raw-other": false, "signer-other": false,
-		"signature-other": false, "seal-other": false, "stamp-other": false, "log-other": false, "log-moved": false,
+		"signature-other": false, "seal-other": false, "seal-open": false, "seal-touched": false, "stamp-other": false, "log-other": false, "log-moved": false,
 	} {
-		if testing.Short() && name != "good" && name != "changed-text" && name != "log-moved" {
+		if testing.Short() && name != "good" && name != "changed-text" && name != "seal-touched" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -36,8 +36,8 @@ func TestFormatCommands(t *testing.T) {
 			if good != (err == nil) {
 				t.Errorf("good %v, commands say %v\n%s", good, err, out)
 			}
-			if good && bytes.Count(out, []byte("Verified OK")) != 2 {
-				t.Errorf("not both signatures:\n%s", out)
+			if good && bytes.Count(out, []byte("Verified OK")) != 3 {
+				t.Errorf("not all three signatures:\n%s", out)
 			}
 		})
 	}

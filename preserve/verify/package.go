@@ -105,8 +105,7 @@ func (v *visit) inside(r io.ReaderAt, size int64) {
 	v.checkFiles()
 	v.checkTake()
 	v.checkRaw()
-	v.checkWARC()
-	v.checkIndex()
+	v.checkTraffic()
 	v.checkPages()
 	v.checkPackageSignature()
 }

@@ -28,6 +28,7 @@ func (v *visit) beside(b []byte) {
 	digest := [32]byte(sum)
 	v.checkSealDigest(s)
 	v.checkSealSignature(s, digest)
+	v.checkEnvelope(s)
 	v.checkSigner(s)
 	v.checkStamps("stamp", s.Stamps, digest)
 	v.checkLog(s)
@@ -55,6 +56,20 @@ func (v *visit) checkSealSignature(s seal.Seal, digest [32]byte) {
 		return
 	}
 	v.pass(name, "key %s", s.Signature.KeyID)
+}
+
+// checkEnvelope sees that no byte of the seal changed since it was made. The
+// other checks are about what they need; this one has no exemptions.
+func (v *visit) checkEnvelope(s seal.Seal) {
+	const name = "seal.envelope"
+	switch err := seal.CheckEnvelope(s); {
+	case len(s.Envelope) == 0:
+		v.fail(name, "envelope.missing", "%v", err)
+	case err != nil:
+		v.fail(name, "envelope.invalid", "%v", err)
+	default:
+		v.pass(name, "key %s", s.Signature.KeyID)
+	}
 }
 
 // checkSigner sees that one key signed package and seal, and that the reader

@@ -54,9 +54,31 @@ func (v *visit) checkTake() {
 		v.fail(name, "take.other", "take of %s in package %s", t.Order, v.about.ID)
 		bad++
 	}
+	if err := v.checkJournal(t); err != nil {
+		v.fail(name, "take.journal", "%v", err)
+		bad++
+	}
 	if bad == 0 {
 		v.pass(name, "%d files, %s", len(t.Files), t.State)
 	}
+}
+
+// checkJournal compares the manifest with the journal of the capture.
+func (v *visit) checkJournal(t capture.Take) error {
+	f, ok := t.File(capture.FileJournal)
+	if !ok {
+		return fmt.Errorf("no journal: %w", capture.ErrJournal)
+	}
+	r, err := v.pkg.Open(f.Path)
+	if err != nil {
+		return nil // its absence has been told above
+	}
+	defer r.Close()
+	entries, _, err := capture.ReadJournal(r)
+	if err != nil {
+		return err
+	}
+	return capture.CheckJournal(t, entries)
 }
 
 // checkRaw rebuilds the Merkle root over the raw files and checks the stamps
@@ -125,14 +147,33 @@ func (v *visit) rawRoot() (root [32]byte, ok bool) {
 	return root, true
 }
 
+// checkTraffic checks WARC and index. A take that lists no traffic, such as
+// that of a page that could not be reached, has nothing to check: then both
+// checks are left out, unless there is an index all the same.
+func (v *visit) checkTraffic() {
+	_, taken := v.take.File(capture.FileWARC)
+	if taken || v.take.Format == "" || v.pkg.Has(wacz.WARCPath) {
+		v.checkWARC()
+		v.checkIndex()
+		return
+	}
+	const name = "index"
+	switch n := v.digests[wacz.IndexPath].Bytes; {
+	case !v.pkg.Has(wacz.IndexPath):
+		v.fail(name, "index.missing", "%s", wacz.IndexPath)
+	case n > 0:
+		v.fail(name, "index.other", "%d bytes of index, and no traffic was taken", n)
+	}
+}
+
 // checkWARC reads every record of the traffic and its digests.
 func (v *visit) checkWARC() {
 	const name = "warc"
 	if !v.pkg.Has(wacz.WARCPath) {
-		if _, taken := v.take.File(capture.FileWARC); taken {
-			v.fail(name, "warc.missing", "taken and not in the package")
+		if v.take.Format == "" {
+			v.unknown(name, "take.unreadable", "whether there was traffic is not known")
 		} else {
-			v.unknown(name, "warc.none", "the take has no traffic")
+			v.fail(name, "warc.missing", "taken and not in the package")
 		}
 		return
 	}
@@ -173,9 +214,6 @@ func (v *visit) checkIndex() {
 	switch {
 	case err != nil:
 		v.fail(name, "index.missing", "%v", err)
-		return
-	case !v.pkg.Has(wacz.WARCPath) && len(index) == 0:
-		v.pass(name, "empty, as there is no traffic")
 		return
 	case !v.haveWA:
 		v.unknown(name, "warc.unreadable", "")

@@ -81,7 +81,8 @@ type sample struct {
 	tsa    tsa.Authority
 	change func(*wacz.Input)     // before packaging
 	patch  func(b []byte) []byte // of the package, after sealing
-	reseal func(*seal.Seal)
+	reseal func(*seal.Seal)      // by whoever has the key
+	forge  func(*seal.Seal)      // by someone else: the envelope stays
 	noSeal bool
 	down   bool // the log
 }
@@ -160,16 +161,30 @@ func (h *house) vector(t *testing.T, s sample) (pkg, sealed []byte) {
 	if s.reseal != nil {
 		d := decode(t, sealed)
 		s.reseal(&d)
-		b, err := seal.Encode(d)
+		d, err := seal.Enclose(d, h.key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sealed = b
+		sealed = encode(t, d)
+	}
+	if s.forge != nil {
+		d := decode(t, sealed)
+		s.forge(&d)
+		sealed = encode(t, d)
 	}
 	if s.noSeal {
 		sealed = nil
 	}
 	return pkg, sealed
+}
+
+func encode(t *testing.T, s seal.Seal) []byte {
+	t.Helper()
+	b, err := seal.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // renamed patches a path in local header and directory by one of the same
@@ -259,6 +274,8 @@ func samples(t *testing.T, h *house) map[string]sample {
 
 		"seal-other":   {about: "the seal of another package", warc: data, reseal: func(s *seal.Seal) { *s = otherSeal }},
 		"seal-digest":  {about: "a seal whose digest was changed", warc: data, reseal: func(s *seal.Seal) { s.Package.SM3 = strings.Repeat("0", 64) }},
+		"seal-open":    {about: "a seal whose envelope was taken off", warc: data, forge: func(s *seal.Seal) { s.Envelope = nil }},
+		"seal-touched": {about: "a seal in which the local clock beside a stamp was changed, which no other signature covers", warc: data, forge: func(s *seal.Seal) { s.Stamps[0].At = s.Stamps[0].At.AddDate(-1, 0, 0) }},
 		"stamp-other":  {about: "a stamp over another package", warc: data, reseal: func(s *seal.Seal) { s.Stamps = otherSeal.Stamps }},
 		"log-other":    {about: "the log entry of another package", warc: data, reseal: func(s *seal.Seal) { s.Log = otherSeal.Log }},
 		"log-moved":    {about: "an inclusion proof for another place", warc: data, reseal: func(s *seal.Seal) { s.Log.Index-- }},

@@ -27,8 +27,11 @@ type Verdict struct {
 }
 
 // Outcome is Failed when any check failed, else Unknown when any could not
-// tell, else Passed.
+// tell, else Passed. A verdict without checks tells nothing.
 func (v Verdict) Outcome() Outcome {
+	if len(v.Checks) == 0 {
+		return Unknown
+	}
 	out := Passed
 	for _, c := range v.Checks {
 		switch c.Outcome {

@@ -70,7 +70,7 @@ func (f *Flow) Table(t Table) {
 		if !begun {
 			need += head.high
 		}
-		if f.Room() < need && (need <= f.Frame.Bottom-f.Frame.Top || f.Room() < 30) && f.Y > f.Frame.Top {
+		if f.crowded(need) {
 			if begun {
 				f.rule(t)
 			}
@@ -87,6 +87,12 @@ func (f *Flow) Table(t Table) {
 	if begun {
 		f.rule(t)
 	}
+}
+
+// crowded reports whether what needs so much height begins better on a new
+// page: it fits there, or hardly anything is left of this one.
+func (f *Flow) crowded(need float64) bool {
+	return f.Room() < need && (need <= f.Frame.Bottom-f.Frame.Top || f.Room() < 30) && f.Y > f.Frame.Top
 }
 
 // setGroups wraps the cells of all groups and measures the groups.

@@ -38,10 +38,9 @@ func (s *sheet) basics() {
 	s.fields(field{label: w("label.witness.unit")})
 
 	s.fields(field{label: w("label.result"), value: s.result()})
-	for _, r := range t.Reasons {
-		s.note("note.reason", data{"reason": s.reason(r)})
-	}
+	s.condition()
 	s.fields(field{label: w("label.verdict"), value: s.tally()})
+	s.standingOf()
 	s.flow.Space(1.5)
 	s.text(w("sheet.rights"))
 }
@@ -109,6 +108,22 @@ func (s *sheet) tally() string {
 	return s.w.T("sheet.tally", data{"passed": n[verify.Passed], "failed": n[verify.Failed], "unknown": n[verify.Unknown]})
 }
 
+// standingOf says beside the outcome how far time stamps and log can be
+// relied on.
+func (s *sheet) standingOf() {
+	if s.practice() {
+		s.note("checkcode.stamp.practice")
+	}
+	if s.pending() {
+		s.note("checkcode.stamp.pending")
+	}
+	if s.v.Seal.Log.Pending() {
+		s.note("checkcode.log.pending")
+	} else {
+		s.note("sheet.log.alone")
+	}
+}
+
 // source sets where the data came from: items 8 and 9.
 func (s *sheet) source() {
 	f, o, w := s.v.Facts, s.v.Order, s.w.T
@@ -117,6 +132,10 @@ func (s *sheet) source() {
 	s.fields(field{label: w("label.title"), value: f.Title})
 	s.fields(field{label: w("label.url.requested"), value: first(f.RequestedURL, o.URL)})
 	s.fields(field{label: w("label.url.final"), value: f.FinalURL})
+	if f.ShownURL != "" {
+		s.fields(field{label: w("label.url.shown"), value: f.ShownURL})
+		s.note("sheet.shown")
+	}
 	s.flow.Space(2)
 	s.facts([][2]string{
 		{w("label.redirects"), s.redirects()},
@@ -129,7 +148,7 @@ func (s *sheet) source() {
 	if s.private() {
 		s.note("note.private")
 	}
-	s.text(w("sheet.carrier"))
+	s.text(s.carrier())
 }
 
 // private reports whether the site may be none of the public network.
@@ -160,7 +179,7 @@ func (s *sheet) redirects() string {
 	var hops []string
 	for _, h := range s.v.Facts.Redirects {
 		key := "sheet.hop"
-		if h.Client {
+		if h.Client || h.Status == 0 {
 			key = "sheet.hop.client"
 		}
 		hops = append(hops, s.w.T(key, data{"from": s.value(h.URL), "status": h.Status, "to": s.value(h.To)}))
@@ -188,13 +207,21 @@ func (s *sheet) dns() string {
 	var out []string
 	for _, a := range s.v.Facts.DNS {
 		if a.Host == own {
-			out = append(out, s.w.T("sheet.dns", data{"host": a.Host, "addresses": s.joined(a.Addresses), "dialled": a.Dialled, "at": s.short(a.At)}))
+			out = append(out, s.w.T("sheet.dns", data{"host": a.Host, "addresses": s.joined(a.Addresses), "dialled": a.Dialled, "at": s.short(a.At), "source": s.resolver(a)}))
 		}
 	}
 	if rest := len(s.v.Facts.DNS) - len(out); rest > 0 {
 		out = append(out, s.w.T("sheet.dns.rest", data{"count": rest}))
 	}
 	return strings.Join(out, s.w.T("list.semicolon"))
+}
+
+// resolver says who gave the addresses.
+func (s *sheet) resolver(a capture.DNSAnswer) string {
+	if key := "source." + a.Source; s.w.Has(key) {
+		return s.w.T(key)
+	}
+	return a.Source
 }
 
 // tls describes the certificate of the page's own host.
@@ -219,12 +246,24 @@ func (s *sheet) tls() string {
 
 // entry says how the page was reached, if it was opened at all.
 func (s *sheet) entry() string {
-	for _, e := range s.v.Journal {
-		if e.Code == "page.navigate" {
-			return s.w.T("sheet.entry")
+	if s.told("page.navigate") == 0 {
+		return ""
+	}
+	redirects, moves := 0, 0
+	for _, h := range s.v.Facts.Redirects {
+		if h.Client || h.Status == 0 {
+			moves++
+		} else {
+			redirects++
 		}
 	}
-	return ""
+	switch {
+	case redirects+moves > 0:
+		return s.w.T("sheet.entry.hops", data{"redirects": redirects, "moves": moves})
+	case s.told("page.moved") > 0:
+		return s.w.T("sheet.entry.moved")
+	}
+	return s.w.T("sheet.entry")
 }
 
 func (s *sheet) charset() string {

@@ -16,6 +16,9 @@ func (s *sheet) checks() {
 		return
 	}
 	s.text(s.w.T("sheet.checks.text"))
+	if s.ownTrust() {
+		s.text(s.w.T("sheet.checks.trust"))
+	}
 	s.flow.Space(1)
 	t := pdf.Table{
 		Columns: []float64{11, 56, 20, 13, frame.Width() - 100},
@@ -35,6 +38,17 @@ func (s *sheet) checks() {
 		}})
 	}
 	s.flow.Table(t)
+}
+
+// ownTrust reports whether a key was compared with what this machine keeps
+// about itself; such a check proves nothing to anybody else.
+func (s *sheet) ownTrust() bool {
+	for _, c := range s.v.Verdict.Checks {
+		if (c.Name == "seal.signer" || c.Name == "log.key") && c.Outcome != verify.Unknown {
+			return true
+		}
+	}
+	return false
 }
 
 // A checkLine is one check, or all passed ones of one name.

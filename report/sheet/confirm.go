@@ -39,19 +39,25 @@ func (s *sheet) line(keys ...string) []field {
 func (s *sheet) ofPeople() []confirmation {
 	w, v := s.w.T, s.v
 	site := data{"title": s.brief(v.Facts.Title), "url": s.brief(first(v.Facts.FinalURL, v.Order.URL))}
-	made := data{"names": s.blankNames(), "time": s.blank(s.moment(v.Take.Started)),
+	party := []string{w("confirm.party.text", site), w("confirm.party.choice")}
+	made := data{"names": s.blankNames(), "methods": s.ways(), "time": s.blank(s.moment(v.Take.Started)),
 		"tool": s.blank(v.Facts.Tool.Name), "version": s.blank(v.Facts.Tool.Version)}
+	method := w("confirm.officers.text", made)
+	if !s.hasPage() {
+		party = []string{w("confirm.party.process", site), w("confirm.party.process.choice")}
+		method = w("confirm.officers.process", made)
+	}
 	officer := w("sheet.sign.officer")
 	return []confirmation{
 		{
-			title: w("confirm.party"), texts: []string{w("confirm.party.text", site), w("confirm.party.choice")},
+			title: w("confirm.party"), texts: party,
 			lines: [][]field{s.line("label.explain")}, signers: []string{w("sheet.sign.party")},
 		},
 		{
 			title: w("confirm.copy"), texts: []string{w("confirm.copy.text")},
 			lines: [][]field{s.line("label.origin", "label.issued")}, signers: []string{w("sheet.sign.provider")},
 		},
-		{title: w("confirm.officers"), texts: []string{w("confirm.officers.text", made)}, signers: []string{officer, officer}},
+		{title: w("confirm.officers"), texts: []string{method}, signers: []string{officer, officer}},
 		{
 			title: w("confirm.refusal"), texts: []string{w("confirm.refusal.text")},
 			lines: [][]field{s.line("label.cause.given")}, after: []string{w("confirm.refusal.video")},
@@ -100,10 +106,19 @@ func (s *sheet) brief(t string) string {
 	return s.blank(t)
 }
 
+// blankNames are the officers of the order, with room for those that it does
+// not name.
 func (s *sheet) blankNames() string {
-	names := []string{s.w.T("sheet.blank"), s.w.T("sheet.blank")}
-	for i, o := range s.v.Order.Officers[:min(2, len(s.v.Order.Officers))] {
-		names[i] = first(o.Name, names[i])
+	blank := s.w.T("sheet.blank")
+	var names []string
+	for _, o := range s.v.Order.Officers {
+		names = append(names, first(o.Name, blank))
+	}
+	switch len(names) {
+	case 0:
+		return s.w.T("confirm.names.none", data{"names": s.joined([]string{blank, blank})})
+	case 1:
+		return s.w.T("confirm.names.one", data{"name": names[0], "blank": blank})
 	}
 	return s.joined(names)
 }

@@ -53,7 +53,7 @@ func (s *sheet) memberRows(n int, m report.Member) pdf.Group {
 		},
 		{
 			{Join: true},
-			{Span: 5, Style: rest, Text: s.w.T("sheet.member", data{"method": s.made(m), "time": s.written(m), "source": s.from(m)})},
+			{Span: 5, Style: rest, Text: s.w.T("sheet.member", data{"method": s.made(m), "time": s.written(m), "source": s.from(m)}) + s.differs(m.Kind)},
 		},
 		{
 			{Join: true},
@@ -149,6 +149,14 @@ func (s *sheet) from(m report.Member) string {
 	return s.w.T("from.tool")
 }
 
+// differs warns that a print need not look like the screen.
+func (s *sheet) differs(kind string) string {
+	if kind == capture.FilePDF {
+		return s.w.T("sheet.member.pdf")
+	}
+	return ""
+}
+
 // remark points from a picture in the list to its print.
 func (s *sheet) remark(kind string) string {
 	switch kind {
@@ -163,13 +171,21 @@ func (s *sheet) remark(kind string) string {
 // kept says where the package is stored, until when, and what protects it.
 func (s *sheet) kept() string {
 	o := s.v.Object
+	term := ""
+	if s.v.Order.Case != "" {
+		term = s.w.T("sheet.kept.case")
+	}
 	if o.Key == "" {
-		return ""
+		return term
 	}
 	lock := "lock." + string(o.Lock)
 	text := fmt.Sprint(o.Lock)
 	if s.w.Has(lock) {
 		text = s.w.T(lock)
 	}
-	return s.w.T("sheet.kept", data{"stored": s.short(o.Stored), "until": s.short(o.Until), "lock": text})
+	text = s.w.T("sheet.kept", data{"stored": s.short(o.Stored), "until": s.short(o.Until), "lock": text})
+	if term != "" {
+		text += s.w.T("list.semicolon") + term
+	}
+	return text
 }

@@ -11,17 +11,22 @@ import (
 func (s *sheet) method() {
 	f, w := s.v.Facts, s.w.T
 	s.heading(w("sheet.method"))
-	s.text(w("sheet.method.text"))
+	if s.hasPage() {
+		s.text(w("sheet.method.text", data{"methods": s.ways()}))
+	} else {
+		s.text(w("sheet.method.process"))
+	}
 	s.flow.Space(1)
 	s.facts([][2]string{
 		{w("label.tool"), w("sheet.program", data{"name": f.Tool.Name, "version": f.Tool.Version, "sha256": f.Tool.SHA256})},
-		{w("label.browser"), w("sheet.program.path", data{"name": f.Browser.Product, "path": f.Browser.Path, "sha256": f.Browser.SHA256})},
+		{w("label.browser"), s.program()},
 		{w("label.profile"), s.profile()},
 		{w("label.agent"), f.UserAgent},
 		{w("label.viewport"), s.viewport()},
 		{w("label.machine"), w("sheet.machine", data{"host": f.Machine.Hostname, "os": f.Machine.OS, "kernel": f.Machine.Kernel, "arch": f.Machine.Arch})},
 		{w("label.network"), w("sheet.network", data{"addresses": s.joined(f.Machine.Addresses), "resolvers": s.joined(f.Machine.Resolvers)})},
-		{w("label.zone"), w("sheet.zone", data{"zone": f.Machine.TimeZone, "languages": f.Languages})},
+		{w("label.zone"), w("sheet.zone", data{"zone": f.Machine.TimeZone, "page": f.Browser.TimeZone, "languages": f.Languages})},
+		{w("label.account"), f.Machine.Account},
 		{w("label.clean"), s.cleanliness()},
 		{w("label.clock.servers"), s.readings()},
 		{w("label.traffic"), s.traffic()},
@@ -30,6 +35,20 @@ func (s *sheet) method() {
 	if s.unsafe() {
 		s.note("note.sandbox")
 	}
+	if s.told("connection.outside") > 0 {
+		s.note("note.outside")
+	}
+}
+
+// program names the browser, and the program that really ran where that was
+// another than the one started.
+func (s *sheet) program() string {
+	b := s.v.Facts.Browser
+	key := "sheet.program.path"
+	if b.Executable != "" && b.Executable != b.Path {
+		key = "sheet.program.run"
+	}
+	return s.w.T(key, data{"name": b.Product, "path": b.Path, "executable": b.Executable, "sha256": b.SHA256})
 }
 
 // profile says in what state the browser was; nothing when none ran.
@@ -74,7 +93,20 @@ func (s *sheet) cleanliness() string {
 	if len(f.Proxy.Environment) > 0 {
 		proxy = s.w.T("sheet.proxy.set", data{"names": s.joined(f.Proxy.Environment)})
 	}
-	return hosts + s.w.T("list.semicolon") + proxy + s.w.T("list.semicolon") + s.w.T("sheet.guard", data{"address": f.Proxy.Guard})
+	return hosts + s.w.T("list.semicolon") + proxy + s.w.T("list.semicolon") + s.guarded()
+}
+
+// guarded says whether every connection passed the guard, as far as that was
+// watched.
+func (s *sheet) guarded() string {
+	d := data{"address": s.v.Facts.Proxy.Guard, "count": s.told("connection.outside")}
+	switch {
+	case s.told("connection.outside") > 0:
+		return s.w.T("sheet.guard.outside", d)
+	case s.v.Facts.Proxy.Guard == "" || s.told("traffic.closed") == 0:
+		return s.w.T("sheet.guard.unknown", d)
+	}
+	return s.w.T("sheet.guard", d)
 }
 
 func (s *sheet) readings() string {
@@ -92,7 +124,7 @@ func (s *sheet) readings() string {
 
 func (s *sheet) traffic() string {
 	c := s.v.Facts.Counts
-	return s.w.T("sheet.traffic", data{"requests": c.Requests, "responses": c.Responses, "failed": c.Failed, "refused": c.Refused,
+	return s.w.T("sheet.traffic", data{"requests": c.Requests, "responses": c.Responses, "failed": c.Failed, "unanswered": c.Unanswered, "refused": c.Refused,
 		"truncated": c.Truncated, "bytes": thousands(c.BodyBytes), "images": c.Images, "unloaded": c.ImagesUnloaded})
 }
 
@@ -101,7 +133,7 @@ func (s *sheet) maker() string {
 	if len(s.v.Order.Officers) == 0 {
 		return s.w.T("sheet.maker.none")
 	}
-	return s.names(s.v.Order.Officers)
+	return s.w.T("sheet.maker", data{"names": s.names(s.v.Order.Officers)})
 }
 
 func (s *sheet) names(officers []capture.Officer) string {

@@ -47,6 +47,9 @@ func (s *sheet) weaknesses() []string {
 	for _, k := range s.standing() {
 		add(s.w.T(k))
 	}
+	for _, t := range s.changes() {
+		add(t)
+	}
 	s.anomalies(add)
 	for _, c := range s.v.Verdict.Checks {
 		if c.Outcome == verify.Passed {
@@ -74,10 +77,13 @@ func (s *sheet) standing() []string {
 		{len(o.Officers) == 1, "note.officer.single"},
 		{o.Purpose == "", "journal.purpose.missing"},
 		{s.v.Facts.Clock.Answered == 0, "note.clock.unanswered"},
+		{s.ran(), "note.headless"},
 		{s.unsafe(), "note.sandbox"},
 		{s.private(), "note.private"},
 		{s.practice(), "checkcode.stamp.practice"},
 		{s.pending(), "checkcode.stamp.pending"},
+		{s.v.Seal.Log.Pending(), "checkcode.log.pending"},
+		{!s.v.Seal.Log.Pending(), "sheet.log.alone"},
 		{s.v.Object.Lock == storage.LockHash, "note.lock.hash"},
 	} {
 		if n.on {
@@ -90,7 +96,7 @@ func (s *sheet) standing() []string {
 // anomalies adds the journal's anomalies that nothing else has said, three
 // of a kind at most; the process has the others.
 func (s *sheet) anomalies(add func(string)) {
-	said := map[string]bool{"clock.unanswered": true, "sandbox.off": true, "officer.single": true, "officer.missing": true, "purpose.missing": true}
+	said := map[string]bool{"clock.unanswered": true, "sandbox.off": true, "officer.single": true, "officer.missing": true, "purpose.missing": true, "page.changed": true}
 	for _, r := range s.v.Take.Reasons {
 		said[r.Code] = true
 	}
@@ -103,6 +109,9 @@ func (s *sheet) anomalies(add func(string)) {
 		}
 	}
 }
+
+// ran reports whether a browser ran.
+func (s *sheet) ran() bool { return s.v.Facts.Browser.Product != "" || s.told("browser.started") > 0 }
 
 // practice reports whether any time stamp is this machine's own.
 func (s *sheet) practice() bool {

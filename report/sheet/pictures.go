@@ -73,6 +73,7 @@ func (s *sheet) viewportPicture() {
 		return
 	}
 	b := img.Bounds()
+	s.noteChanges()
 	s.caption(s.w.T("caption.viewport", data{"path": m.Path, "width": b.Dx(), "height": b.Dy(), "time": s.short(m.Written), "sha256": m.SHA256}))
 	per := min(s.perPixel(b.Dx()), (s.flow.Room()-2)/float64(b.Dy()))
 	s.print(img, b, per)
@@ -84,6 +85,7 @@ func (s *sheet) fullPicture() {
 		return
 	}
 	b := img.Bounds()
+	s.noteChanges()
 	per := s.perPixel(b.Dx())
 	most := int((frame.Bottom - frame.Top - captionRoom - 14) / per)
 	c := newCutter(s.v.Lines.Lines, s.scale(), b.Dy(), most)
@@ -104,6 +106,13 @@ func (s *sheet) fullPicture() {
 		}
 		s.caption(text)
 		s.print(img, image.Rect(b.Min.X, b.Min.Y+sl.Top, b.Max.X, b.Min.Y+sl.Bottom), per)
+	}
+}
+
+// noteChanges warns that the picture is not of the same moment as the rest.
+func (s *sheet) noteChanges() {
+	for _, t := range s.changes() {
+		s.flow.Para(pdf.Para{Style: noteStyle, Hang: 2, After: 0.8}, s.w.T("sheet.note", data{"text": t}))
 	}
 }
 

@@ -128,8 +128,54 @@ func (s *sheet) sentence(e capture.Entry) string {
 		return s.value(e.Code + " " + string(b))
 	}
 	d := s.plainData(e.Data)
-	if e.Code == "take.closed" {
+	switch e.Code {
+	case "take.closed":
 		d["state"] = s.state()
+	case "page.redirect":
+		if count(e.Data["status"]) == 0 {
+			key = "journal.page.redirect.self"
+		}
+	case "page.settled":
+		if count(e.Data["inflight"]) > 0 {
+			key = "journal.page.settled.busy"
+		}
+	case "page.changed":
+		d["from"], d["to"] = s.named("moment.", e.Data["from"]), s.named("moment.", e.Data["to"])
+	case "target.unrecorded":
+		d["type"] = s.named("target.", e.Data["type"])
+	case "clock.single":
+		d["server"] = first(s.answering(), s.plain(e.Data["server"]))
 	}
 	return s.w.T(key, d)
+}
+
+// named is the word for a code in an entry's data, or the code.
+func (s *sheet) named(prefix string, code any) string {
+	text := s.plain(code)
+	if s.w.Has(prefix + text) {
+		return s.w.T(prefix + text)
+	}
+	return text
+}
+
+// answering names the time server that answered.
+func (s *sheet) answering() string {
+	for _, r := range s.v.Facts.Clock.Servers {
+		if r.Error == "" {
+			return r.Server
+		}
+	}
+	return ""
+}
+
+// count reads a number of an entry's data, which JSON decoding makes a
+// float64.
+func count(v any) float64 {
+	switch n := v.(type) {
+	case float64:
+		return n
+	case int:
+		return float64(n)
+	}
+	return 0
 }

@@ -149,22 +149,24 @@ func exampleView() report.View {
 func exampleFacts() capture.Facts {
 	return capture.Facts{
 		Format: capture.FactsFormat, RequestedURL: "https://shop.example.cn/goods/detail.html?id=20260001", FinalURL: shopURL,
-		Redirects: []capture.Hop{{URL: "https://shop.example.cn/goods/detail.html?id=20260001", Status: 302, To: shopURL}},
+		ShownURL:  "https://shop.example.cn/goods/detail/20260001/official",
+		Redirects: []capture.Hop{{URL: "https://shop.example.cn/goods/detail.html?id=20260001", Status: 302, To: "https://shop.example.cn/enter"}, {URL: "https://shop.example.cn/enter", To: shopURL, Client: true}},
 		Status:    200, StatusText: "OK", Protocol: "h2", RemoteIP: "203.0.113.25", RemotePort: 443, ContentType: "text/html; charset=utf-8",
 		Title:   "卦山土特产旗舰店😀 山西老陈醋\u202e\u200b 𠮷祥如意",
 		Charset: capture.Charset{Header: "utf-8", Meta: "gbk", Used: "UTF-8"},
 		TLS: []capture.TLSHost{{Host: "shop.example.cn", Protocol: "TLS 1.3", Cipher: "AES_128_GCM", Chain: []capture.Certificate{{File: "evidence/tls/shop.example.cn-0.der", Subject: "CN=shop.example.cn", Issuer: "CN=Example CA,O=Example,C=CN", Serial: "04a1b2c3d4e5f6",
 			NotBefore: begun.AddDate(0, -2, 0), NotAfter: begun.AddDate(0, 1, 0), SHA256: sum("cert")}}}},
-		DNS:      []capture.DNSAnswer{{Host: "shop.example.cn", Addresses: []string{"203.0.113.25", "203.0.113.26"}, Dialled: "203.0.113.25:443", At: begun.Add(time.Second)}, {Host: "img.example.cn", Addresses: []string{"203.0.113.40"}}},
+		DNS:      []capture.DNSAnswer{{Host: "shop.example.cn", Addresses: []string{"203.0.113.25", "203.0.113.26"}, Dialled: "203.0.113.25:443", At: begun.Add(time.Second), Source: "dns"}, {Host: "img.example.cn", Addresses: []string{"203.0.113.40"}}},
 		Viewport: capture.Viewport{Width: 1280, Height: 800, Scale: 1}, Page: capture.Size{Width: 1280, Height: 5200},
 		UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36", Languages: "zh-CN,zh",
-		Browser:   capture.Browser{Product: "HeadlessChrome/156.0.7788.32", Path: "/usr/lib/chromium/headless_shell", SHA256: sum("browser"), Sandbox: true, User: "guzheng-chrome"},
+		Browser: capture.Browser{Product: "HeadlessChrome/156.0.7788.32", Path: "/usr/lib/chromium/headless_shell", SHA256: sum("browser"), Sandbox: true, User: "guzheng-chrome",
+			Executable: "/usr/lib/chromium/chromium-headless-shell", TimeZone: "Asia/Urumqi"},
 		Tool:      capture.Tool{Name: "guzheng", Version: "0.1.0", SHA256: sum("tool"), Go: "go1.26.8"},
-		Machine:   capture.Machine{Hostname: "wangjian-01", OS: "Debian GNU/Linux 12", Kernel: "6.1.0-32-amd64", Arch: "amd64", TimeZone: "Asia/Shanghai", Addresses: []string{"192.0.2.10"}, Resolvers: []string{"192.0.2.53"}},
+		Machine:   capture.Machine{Hostname: "wangjian-01", OS: "Debian GNU/Linux 12", Kernel: "6.1.0-32-amd64", Arch: "amd64", TimeZone: "Asia/Shanghai", Account: "wangjian (uid 1000)", Addresses: []string{"192.0.2.10"}, Resolvers: []string{"192.0.2.53"}},
 		Proxy:     capture.ProxyUse{Guard: "127.0.0.1:41233"},
 		HostsFile: capture.Hosts{Path: "/etc/hosts", SHA256: sum("hosts")},
 		Clock:     capture.Clock{Servers: []capture.ClockReading{{Server: "ntp.ntsc.ac.cn", Error: "timeout"}, {Server: "ntp.aliyun.com", Error: "timeout"}}},
-		Counts:    capture.Counts{Requests: 96, Responses: 94, Failed: 1, Refused: 1, BodyBytes: 7654321, Images: 58, ImagesUnloaded: 2, ScrollSteps: 7},
+		Counts:    capture.Counts{Requests: 96, Responses: 94, Failed: 2, Refused: 1, Unanswered: 1, BodyBytes: 7654321, Images: 58, ImagesUnloaded: 2, ScrollSteps: 7},
 	}
 }
 
@@ -188,11 +190,13 @@ func exampleJournal() []capture.Entry {
 	add(step, "browser.started", "product", "HeadlessChrome/156.0.7788.32", "path", "/usr/lib/chromium/headless_shell", "sandbox", true, "user", "guzheng-chrome")
 	add(step, "page.opened")
 	add(step, "page.navigate", "url", "https://shop.example.cn/goods/detail.html?id=20260001")
-	add(step, "page.redirect", "from", "https://shop.example.cn/goods/detail.html?id=20260001", "to", shopURL, "status", 302.0)
+	add(step, "page.redirect", "from", "https://shop.example.cn/goods/detail.html?id=20260001", "to", "https://shop.example.cn/enter", "status", 302.0)
+	add(step, "page.redirect", "from", "https://shop.example.cn/enter", "to", shopURL, "status", 0.0)
 	add(step, "page.response", "url", shopURL, "status", 200.0)
 	add(odd, "charset.mismatch", "declared", "gbk", "used", "UTF-8")
 	add(odd, "dialog", "type", "alert", "text", "活动最终解释权归本店所有！\n本活动一经参与，概不退换。")
 	add(step, "page.loaded")
+	add(step, "page.settled", "inflight", 1.0)
 	add(odd, "deadline.settle")
 	add(step, "scroll.started", "height", 5200.0)
 	for i := range 7 {
@@ -202,6 +206,10 @@ func exampleJournal() []capture.Entry {
 	add(odd, "images.unloaded", "count", 2.0)
 	add(capture.EntryRefused, "request.refused", "host", "update.example.com:443", "reason", "browser's own traffic")
 	add(odd, "request.failed", "url", "https://img.example.cn/lazy/58.jpg", "reason", "net::ERR_TIMED_OUT")
+	add(odd, "popup", "url", "https://ad.example.com/win")
+	add(odd, "target.unrecorded", "type", "websocket", "url", "wss://chat.example.cn/im")
+	add(odd, "page.changed", "from", "viewport", "to", "full")
+	add(odd, "request.failed", "url", "https://img.example.cn/lazy/59.jpg", "reason", "no answer before the capture ended")
 	add(step, "picture.viewport", "width", 1280.0, "height", 800.0)
 	add(step, "picture.full", "width", 1280.0, "height", 5200.0)
 	for _, p := range []string{"evidence/viewport.png", "evidence/full.png"} {
@@ -215,7 +223,8 @@ func exampleJournal() []capture.Entry {
 	for _, p := range []string{"evidence/dom.html", "evidence/page.mhtml", "evidence/text.txt", "evidence/lines.json", "evidence/page.pdf", "evidence/tls/shop.example.cn-0.der", "evidence/tls/shop.example.cn-1.der", "archive/data.warc.gz"} {
 		add(capture.EntryFile, "file.closed", "path", p)
 	}
-	add(step, "traffic.closed", "requests", 96.0, "responses", 94.0, "failed", 1.0, "refused", 1.0)
+	add(step, "traffic.closed", "requests", 96.0, "responses", 94.0, "failed", 2.0, "refused", 1.0)
+	add(step, "browser.own-traffic", "refused", 3.0, "hosts", "update.example.com, safe.example.com")
 	add(step, "browser.closed")
 	add(step, "take.closed", "state", "partial")
 	return out

@@ -108,7 +108,7 @@ func TestT(t *testing.T) {
 }
 
 // prefixes are the documented beginnings of keys that end in a code.
-var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock."}
+var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock.", "source.", "moment.", "target."}
 
 func documented(s string) bool {
 	for _, p := range prefixes {

@@ -163,7 +163,7 @@ func (s *Store) openChecked(ctx context.Context, key string) (*os.File, record, 
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close() // it was only read
 		return nil, rec, err
 	}
 	return f, rec, nil
@@ -233,10 +233,10 @@ func (s *Store) hold(name string) (release func(), err error) {
 		return nil, err
 	}
 	if err := flock.Take(f, name != writers); err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written, and the lock is not held
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil // which ends the lock, whatever it says
 }
 
 func (s *Store) lockFile(name string) (*os.File, error) {

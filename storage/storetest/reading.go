@@ -46,7 +46,10 @@ func listStop(t *testing.T, s storage.Store) {
 		put(t, s, fmt.Sprintf("d%d/k", i), "content")
 	}
 	n := 0
-	for range s.List(t.Context(), "") {
+	for _, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 2 {
 			break
 		}

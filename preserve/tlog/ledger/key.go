@@ -30,7 +30,7 @@ var ErrLost = errors.New("transparency log and its key do not belong together or
 const (
 	keyFile      = "log.key"     // in keys: note signer key, secret
 	verifierFile = "log.pub"     // in keys: verifier key, written when the log had been begun
-	lockFile     = "log.lock"    // in keys: held while the log is being opened
+	lockFile     = "log.lock"    // in keys: held while the log is being opened or added to
 	markerFile   = "guzheng-log" // in the log's directory: verifier key
 	stateFile    = ".state/treeState"
 )

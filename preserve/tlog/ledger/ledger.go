@@ -43,6 +43,7 @@ type Log struct {
 	reader   tessera.LogReader
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
+	turn     turn
 }
 
 // Open opens the log in dir, signing with the key in the directory keys,
@@ -82,7 +83,7 @@ func Open(ctx context.Context, dir, keys string) (*Log, error) {
 		return nil, fmt.Errorf("opening log %s: %w", dir, err)
 	}
 	return &Log{dir: dir, verifier: verifier, origin: signer.Name(), add: appender.Add,
-		reader: reader, shutdown: shutdown, cancel: cancel}, nil
+		reader: reader, shutdown: shutdown, cancel: cancel, turn: turn{keys: keys}}, nil
 }
 
 // quiet keeps Tessera's logger off stderr; what goes wrong is returned.
@@ -127,6 +128,10 @@ func (l *Log) Append(ctx context.Context, leaf []byte, since uint64) (tlog.Entry
 
 // sequence adds the event durably, waiting while the log is too busy.
 func (l *Log) sequence(ctx context.Context, leaf []byte) (uint64, error) {
+	if err := l.turn.begin(); err != nil {
+		return 0, fmt.Errorf("appending to log %s: %w", l.dir, err)
+	}
+	defer l.turn.end()
 	for {
 		i, err := l.add(ctx, tessera.NewEntry(bytes.Clone(leaf)))()
 		if err == nil {

@@ -16,6 +16,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +92,33 @@ func WARC(t testing.TB) []byte {
 			Time: Time, IP: "192.0.2.7", PageID: page, Decoded: true}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// LargeWARC is the sample's page followed by pictures of 128 KiB, some n bytes
+// of them. They do not compress, as pictures do not.
+func LargeWARC(t testing.TB, n int) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w, err := warc.NewWriter(&buf, warc.Info{Software: "guzheng test", Created: Time, TmpDir: t.TempDir(),
+		ID: "urn:uuid:6ba7b810-9dad-41d1-80b4-00c04fd430c8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := rand.NewChaCha8([32]byte{})
+	body, mime := []byte("<!doctype html><title>Tea</title>"), "text/html"
+	for i := 0; i*len(body) <= n; i++ {
+		if _, err := w.Exchange(warc.Exchange{URL: fmt.Sprintf("%s?%d", URL, i), Method: "GET", Status: 200, Reason: "OK",
+			Header: []warc.Field{{Name: "Content-Type", Value: mime}}, Protocol: "http/1.1",
+			Body: bytes.NewReader(body), BodyBytes: int64(len(body)), Time: Time, IP: "192.0.2.7", PageID: page}); err != nil {
+			t.Fatal(err)
+		}
+		body, mime = make([]byte, 128<<10), "image/png"
+		_, _ = noise.Read(body) // never returns an error
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
