@@ -201,7 +201,7 @@ func (b *berth) leave() error {
 // lockSpool waits for the lock that is held while berths appear, vanish or
 // are swept, so that no process takes another's beginning or end for rubbish.
 func lockSpool(spool string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(spool, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(spool+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("locking spool: %w", err)
 	}
@@ -230,6 +230,15 @@ func sweep(spool string) error {
 		}
 	}
 	return nil
+}
+
+// An outcome is what resume did about one berth.
+type outcome struct {
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+	Action string `json:"action"` // kept, waiting, lost, or under way in another process
+	State  string `json:"state,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
 const underWay = "under way"

@@ -13,6 +13,8 @@ import (
 	"guzheng/capture"
 	"guzheng/preserve/verify"
 	"guzheng/report"
+	"guzheng/report/sheet"
+	"guzheng/report/words"
 )
 
 // dot is a small picture.
@@ -78,19 +80,18 @@ func conditionViews() map[string]judgedView {
 		}, []string{"注意：网页", "时限已到"}},
 		"status": {func(v *report.View) { v.Facts.Status, v.Facts.StatusText = 404, http.StatusText(404) },
 			[]string{"HTTP状态404NotFound：服务器返回错误状态"}, []string{clear}},
-		"no answer":  {func(v *report.View) { v.Facts.Status = 0 }, []string{"没有记录到HTTP应答"}, []string{clear}},
-		"no facts":   {func(v *report.View) { v.Facts = capture.Facts{} }, []string{"来源与环境记录未取得", "连接情况未记录"}, []string{clear, "全部连接"}},
-		"failed":     {func(v *report.View) { v.Facts.Counts.Failed = 7 }, []string{"请求失败7个（其中未得到应答0个）"}, []string{clear}},
-		"unanswered": {func(v *report.View) { v.Facts.Counts.Unanswered = 2 }, []string{"其中未得到应答2个"}, []string{clear}},
-		"refused":    {func(v *report.View) { v.Facts.Counts.Refused = 4 }, []string{"拒绝连接4个"}, []string{clear}},
-		"truncated":  {func(v *report.View) { v.Facts.Counts.Truncated = 5 }, []string{"应答内容不完整5个"}, []string{clear}},
-		"unloaded":   {func(v *report.View) { v.Facts.Counts.ImagesUnloaded = 6 }, []string{"图片未加载6张"}, []string{clear}},
-		"only told":  {func(v *report.View) { anomaly(v, "images.unloaded", "count", 8.0) }, []string{"图片未加载8张"}, []string{clear}},
-		"blank":      {func(v *report.View) { anomaly(v, "page.blank"); anomaly(v, "picture.blank") }, []string{"网页没有可见内容；截图为单一颜色"}, []string{clear}},
-		"other":      {func(v *report.View) { anomaly(v, "popup", "url", "http://x/") }, []string{"网页要求打开新窗口，已阻止：http://x/", "其他情况见"}, []string{clear}},
-		"partial":    {func(v *report.View) { v.Take.State = capture.Partial }, []string{"其他情况见"}, []string{clear, "完整指"}},
-		"of the machine": {func(v *report.View) { anomaly(v, "officer.same"); anomaly(v, "clock.disagree", "spread_ms", 900.5) },
-			[]string{clear, "两名执法人员的姓名或者执法证号相同", "相差900.5毫秒"}, nil},
+		"no answer":      {func(v *report.View) { v.Facts.Status = 0 }, []string{"没有记录到HTTP应答"}, []string{clear}},
+		"no facts":       {func(v *report.View) { v.Facts = capture.Facts{} }, []string{"来源与环境记录未取得"}, []string{clear}},
+		"failed":         {func(v *report.View) { v.Facts.Counts.Failed = 7 }, []string{"请求失败7个（其中未得到应答0个）"}, []string{clear}},
+		"unanswered":     {func(v *report.View) { v.Facts.Counts.Unanswered = 2 }, []string{"其中未得到应答2个"}, []string{clear}},
+		"refused":        {func(v *report.View) { v.Facts.Counts.Refused = 4 }, []string{"拒绝连接4个"}, []string{clear}},
+		"truncated":      {func(v *report.View) { v.Facts.Counts.Truncated = 5 }, []string{"应答内容不完整5个"}, []string{clear}},
+		"unloaded":       {func(v *report.View) { v.Facts.Counts.ImagesUnloaded = 6 }, []string{"图片未加载6张"}, []string{clear}},
+		"only told":      {func(v *report.View) { anomaly(v, "images.unloaded", "count", 8.0) }, []string{"图片未加载8张"}, []string{clear}},
+		"blank":          {func(v *report.View) { anomaly(v, "page.blank"); anomaly(v, "picture.blank") }, []string{"网页没有可见内容；截图为单一颜色"}, []string{clear}},
+		"other":          {func(v *report.View) { anomaly(v, "popup", "url", "http://x/") }, []string{"其他情况见"}, []string{clear}},
+		"partial":        {func(v *report.View) { v.Take.State = capture.Partial }, []string{"其他情况见"}, []string{clear, "完整指"}},
+		"of the machine": {func(v *report.View) { anomaly(v, "officer.same"); anomaly(v, "clock.disagree", "spread_ms", 900.5) }, []string{clear}, nil},
 	}
 }
 
@@ -110,8 +111,10 @@ func wayViews() map[string]judgedView {
 			v.Facts.DNS[0].Source = "hosts"
 			anomaly(v, "hosts.captured", "host", "shop.example.cn")
 		}, []string{"（hosts文件指定）", "所提取网站的域名由本机hosts文件指定（shop.example.cn）"}, []string{"（域名服务器应答）"}},
-		"changed": {func(v *report.View) { anomaly(v, "page.changed", "from", "full", "to", "end") }, []string{"注意：全页截图与提取结束之间网页文字有变化"}, nil},
-		"socket":  {func(v *report.View) { anomaly(v, "target.unrecorded", "type", "service_worker", "url", "http://x/") }, []string{"网页的服务后台程序（serviceworker）未纳入网络通信记录：http://x/"}, nil},
+		"changed":  {func(v *report.View) { anomaly(v, "page.changed", "from", "full", "to", "end") }, []string{"注意：全页截图与提取结束之间网页文字有变化"}, nil},
+		"socket":   {func(v *report.View) { anomaly(v, "target.unrecorded", "type", "service_worker", "url", "http://x/") }, []string{"网页的服务后台程序（serviceworker）未纳入网络通信记录：http://x/"}, nil},
+		"popup":    {func(v *report.View) { anomaly(v, "popup", "url", "http://x/") }, []string{"网页要求打开新窗口，已阻止：http://x/"}, nil},
+		"no facts": {func(v *report.View) { v.Facts = capture.Facts{} }, []string{"来源与环境记录未取得", "连接情况未记录"}, []string{"全部连接"}},
 		"single": {func(v *report.View) {
 			v.Facts.Clock = capture.Clock{Answered: 1, Servers: []capture.ClockReading{{Server: "a", Error: "x"}, {Server: "ntp.b.cn"}}}
 			anomaly(v, "clock.single", "asked", 2.0)
@@ -152,7 +155,9 @@ func carrierViews() map[string]judgedView {
 }
 
 func TestClaims(t *testing.T) {
-	for group, views := range map[string]map[string]judgedView{"condition": conditionViews(), "way": wayViews(), "carrier": carrierViews()} {
+	for group, views := range map[string]map[string]judgedView{"way": wayViews(), "carrier": carrierViews(), "condition": {
+		"nothing": conditionViews()["nothing"], "status": conditionViews()["status"],
+	}} {
 		for name, c := range views {
 			t.Run(group+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -166,6 +171,32 @@ func TestClaims(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestConditions also looks at what only the line about the page says.
+func TestConditions(t *testing.T) {
+	c, err := words.New("zh-CN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, j := range conditionViews() {
+		if name == "nothing" || name == "status" {
+			continue // they are about more than this line; TestClaims has them
+		}
+		v := plainView()
+		j.change(&v)
+		have := squeeze(strings.Join(sheet.Conditions(v, c), "；"))
+		for _, w := range j.want {
+			if !strings.Contains(have, squeeze(w)) {
+				t.Errorf("%s: %q lacks %q", name, have, w)
+			}
+		}
+		for _, n := range j.never {
+			if strings.Contains(have, squeeze(n)) {
+				t.Errorf("%s: %q has %q", name, have, n)
+			}
 		}
 	}
 }
