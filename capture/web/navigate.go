@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -32,18 +33,17 @@ func (v *visit) navigate() bool {
 		v.journal.Anomaly("navigate.failed", "reason", err.Error())
 		return false
 	case err != nil:
-		v.journal.Anomaly("deadline.navigate")
-		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+		v.navigateLate(ctx)
 	case res.ErrorText != "" || res.IsDownload:
 		return v.notShown(res)
 	}
 	v.noteResponse()
-	if err == nil && !v.awaitLoad(ctx) {
+	loaded := err == nil && v.awaitLoad(ctx)
+	if err == nil && !loaded {
 		if v.crashed() {
 			return false
 		}
-		v.journal.Anomaly("deadline.navigate")
-		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+		v.navigateLate(ctx)
 	}
 	if v.facts.Status == 0 {
 		v.noteResponse()
@@ -52,19 +52,35 @@ func (v *visit) navigate() bool {
 		v.fail("navigate.failed", "no answer from the server")
 		return false
 	}
-	v.journal.Step("page.loaded", "ms", v.browser.Now().Sub(start).Milliseconds())
+	if loaded {
+		v.journal.Step("page.loaded", "ms", v.browser.Now().Sub(start).Milliseconds())
+	}
+	v.settlePage()
+	return true
+}
+
+// settlePage waits for quiet, and again when the page moved on by itself:
+// the new document has to load too.
+func (v *visit) settlePage() {
 	quiet, stop := v.phase(v.order.Limits.SettleMS)
 	defer stop()
 	n := v.recorder.quiet(quiet, time.Time{}, settleIdle)
 	v.journal.Step("page.settled", "inflight", n)
 	if v.moved() {
-		// A page that moved on by itself: the new document has to load too.
 		again, end := v.phase(v.order.Limits.SettleMS)
 		defer end()
 		v.awaitLoad(again)
 		v.recorder.quiet(again, time.Time{}, settleIdle)
 	}
-	return true
+}
+
+// navigateLate notes that the page did not load in time; a visit that was
+// ended from outside is told elsewhere.
+func (v *visit) navigateLate(ctx context.Context) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		v.journal.Anomaly("deadline.navigate")
+		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+	}
 }
 
 // notShown deals with an answer that is no page: an error of the connection,

@@ -236,6 +236,9 @@ func TestBusyPage(t *testing.T) {
 	if len(got.recorded(t)) == 0 {
 		t.Error("the page's bytes are lost")
 	}
+	if o := order(srv.URL + "/hostile/slow"); collect(t, o, b).has(capture.EntryStep, "page.loaded") {
+		t.Error("a page that never loaded is said to have loaded")
+	}
 }
 
 // Over TLS and HTTP/2 the chain is kept and Set-Cookie survives although one
