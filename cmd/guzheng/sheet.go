@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,29 +104,12 @@ func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
 
 // writeSheet writes the PDF so that it is whole or not there.
 func (h *home) writeSheet(name string, v report.View, w *words.Catalogue) error {
+	var b bytes.Buffer
+	if err := sheet.Write(&b, v, w); err != nil {
+		return fmt.Errorf("printing %s: %w", v.Order.ID, err)
+	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".sheet-*")
-	if err != nil {
-		return fmt.Errorf("writing sheet: %w", err)
-	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
-	err = sheet.Write(f, v, w)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("writing sheet %s: %w", name, err)
-	}
-	return nil
+	return capture.WriteFile(name, b.Bytes())
 }
