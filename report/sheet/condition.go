@@ -201,11 +201,13 @@ func public(ip netip.Addr) bool {
 	return ip.IsGlobalUnicast() && !ip.IsPrivate()
 }
 
-// changes tells between which artefacts the page's text changed.
+// changes tells between which artefacts the page's text changed; a visit
+// compares twice.
 func (s *sheet) changes() []string {
+	const most = 2
 	var out []string
 	for _, e := range s.v.Journal {
-		if e.Code == "page.changed" {
+		if e.Code == "page.changed" && len(out) < most {
 			out = append(out, s.sentence(e))
 		}
 	}

@@ -269,9 +269,15 @@ func TestInspect(t *testing.T) {
 	if name == "" {
 		t.Skip("GUZHENG_SHEET is not set; nothing to leave")
 	}
-	for _, lang := range words.Languages() {
-		if err := os.WriteFile(strings.TrimSuffix(name, ".pdf")+map[string]string{"zh-CN": "", "en": ".en"}[lang]+".pdf", write(t, exampleView(), lang), 0o600); err != nil {
-			t.Fatal(err)
+	status, failed := plainView(), plainView()
+	conditionViews()["status"].change(&status)
+	carrierViews()["own keys"].change(&status)
+	carrierViews()["failed"].change(&failed)
+	for lang, end := range map[string]string{"zh-CN": "", "en": ".en"} {
+		for kind, v := range map[string]report.View{"": exampleView(), ".status": status, ".failed": failed} {
+			if err := os.WriteFile(strings.TrimSuffix(name, ".pdf")+kind+end+".pdf", write(t, v, lang), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
