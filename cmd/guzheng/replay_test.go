@@ -49,9 +49,9 @@ func TestReplay(t *testing.T) {
 		if f.Cards != 0 {
 			t.Errorf("%d recommendations before scrolling", f.Cards)
 		}
-		f = r.await(t, scrolling, func(f frame) bool { return f.Cards == 4 && f.Waiting == 0 })
-		if len(f.Broken) > 0 || f.Images < 20 {
-			t.Errorf("%d pictures, broken: %q", f.Images, f.Broken)
+		f = r.await(t, scrolling, func(f frame) bool { return f.Cards == 4 && f.Waiting == 0 && len(f.Broken) == 0 })
+		if f.Images < 20 {
+			t.Errorf("%d pictures", f.Images)
 		}
 		r.signed(t)
 		r.picture(t, "replay.png")
@@ -224,7 +224,9 @@ const descend = `((visit) => {
   return found;
 })`
 
-// look tells what is to be seen. Scrolling, it goes on by half a window.
+// look tells what is to be seen. Scrolling, it goes on by half a window and
+// asks again for pictures that did not load: on a busy machine the viewer now
+// and then drops a request, but a picture that the package lacks stays broken.
 const look = `((scroll) => (w, doc) => {
   const pictures = [...doc.images];
   const seen = {
@@ -234,7 +236,10 @@ const look = `((scroll) => (w, doc) => {
     images: pictures.filter((i) => i.naturalWidth > 0).length,
     cards: doc.querySelectorAll("#recommend .card").length,
   };
-  if (scroll) w.scrollBy(0, w.innerHeight / 2);
+  if (scroll) {
+    w.scrollBy(0, w.innerHeight / 2);
+    for (const i of pictures) if (seen.broken.includes(i.src)) i.src = i.src;
+  }
   return seen;
 })`
 
