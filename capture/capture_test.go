@@ -106,20 +106,20 @@ func TestRecover(t *testing.T) {
 			check(t, err)
 			_, err = w.Write([]byte("cut"))
 			check(t, err)
-		}, Partial, "journal order remains"},
+		}, Failed, "journal order remains"},
 		"named but not in the journal": {func(t *testing.T, _ *Dir, path string) {
 			check(t, os.WriteFile(filepath.Join(path, "evidence", "page.pdf"), []byte("x"), 0o644))
-		}, Partial, "journal order remains"},
+		}, Failed, "journal order remains"},
 		"changed after it was closed": {func(t *testing.T, d *Dir, path string) {
 			check(t, d.Write(FileDOM, "text/html", "evidence/dom.html", []byte("<p>")))
 			check(t, os.WriteFile(filepath.Join(path, "evidence", "dom.html"), []byte("<q>"), 0o644))
-		}, Partial, "journal order remains"},
+		}, Failed, "journal order remains"},
 		"journal line cut": {func(t *testing.T, d *Dir, path string) {
 			f, err := os.OpenFile(filepath.Join(path, "evidence", "journal.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
 			check(t, err)
 			_, err = f.WriteString(`{"seq":99,"ti`)
 			check(t, errors.Join(err, f.Close()))
-		}, Partial, "journal order remains"},
+		}, Failed, "journal order remains"},
 		"unnamed take.json": {func(t *testing.T, _ *Dir, path string) {
 			check(t, os.WriteFile(filepath.Join(path, ".tmp-123"), []byte("{"), 0o644))
 		}, Failed, "journal order"},

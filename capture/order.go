@@ -64,20 +64,19 @@ type Viewport struct {
 // it never discards what was already captured. Durations are in
 // milliseconds so that the JSON form needs no own notation.
 type Limits struct {
-	StartMS     int64 `json:"start_ms"`      // browser start
-	NavigateMS  int64 `json:"navigate_ms"`   // navigation until the load event
-	SettleMS    int64 `json:"settle_ms"`     // waiting for quiet after the load event
-	StepMS      int64 `json:"step_ms"`       // waiting for the requests of one scroll step
-	ScrollMS    int64 `json:"scroll_ms"`     // the whole scroll
-	ArtefactMS  int64 `json:"artefact_ms"`   // each picture, MHTML, PDF
-	TotalMS     int64 `json:"total_ms"`      // the whole capture
-	BodyBytes   int64 `json:"body_bytes"`    // one response body
-	TotalBytes  int64 `json:"total_bytes"`   // all response bodies
-	PageHeight  int64 `json:"page_height"`   // CSS pixels scrolled and pictured
-	ScrollSteps int   `json:"scroll_steps"`  // steps of the scroll
-	Dialogs     int   `json:"dialogs"`       // JavaScript dialogs and popups that are noted one by one
-	ClockMS     int64 `json:"clock_ms"`      // the query of all NTP servers
-	Redirects   int   `json:"redirect_hops"` // hops before the visit is given up
+	StartMS     int64 `json:"start_ms"`     // browser start
+	NavigateMS  int64 `json:"navigate_ms"`  // navigation until the load event
+	SettleMS    int64 `json:"settle_ms"`    // waiting for quiet after the load event
+	StepMS      int64 `json:"step_ms"`      // waiting for the requests of one scroll step
+	ScrollMS    int64 `json:"scroll_ms"`    // the whole scroll
+	ArtefactMS  int64 `json:"artefact_ms"`  // each picture, MHTML, PDF
+	TotalMS     int64 `json:"total_ms"`     // the whole capture
+	BodyBytes   int64 `json:"body_bytes"`   // one response body
+	TotalBytes  int64 `json:"total_bytes"`  // all response bodies
+	PageHeight  int64 `json:"page_height"`  // CSS pixels scrolled and pictured
+	ScrollSteps int   `json:"scroll_steps"` // steps of the scroll
+	Dialogs     int   `json:"dialogs"`      // JavaScript dialogs and popups that are noted one by one
+	ClockMS     int64 `json:"clock_ms"`     // the query of all NTP servers
 }
 
 // DefaultLimits returns the limits of an order that names none.
@@ -86,7 +85,7 @@ func DefaultLimits() Limits {
 		StartMS: 30_000, NavigateMS: 60_000, SettleMS: 10_000, StepMS: 3_000,
 		ScrollMS: 60_000, ArtefactMS: 60_000, TotalMS: 300_000,
 		BodyBytes: 200 << 20, TotalBytes: 500 << 20, PageHeight: 40_000,
-		ScrollSteps: 200, Dialogs: 20, ClockMS: 3_000, Redirects: 20,
+		ScrollSteps: 200, Dialogs: 20, ClockMS: 3_000,
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // it died. Files whose digest the journal recorded are entered as they are;
 // files without a recorded digest, and files whose bytes no longer have it,
 // are entered as remains. The take is partial with the reason "interrupted",
-// or failed when nothing but the order and the journal is there. Files that
+// or failed when no whole artefact is there. Files that
 // the source made from the remains before, such as the readable part of a
 // cut WARC, are given in made and entered as such. A take that is already
 // closed is returned unchanged, so Recover may run twice.
@@ -50,11 +50,12 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 	if err != nil {
 		return Take{}, err
 	}
-	state := Partial
-	if !slices.ContainsFunc(files, func(f File) bool { return f.Kind != FileOrder }) {
+	state, reasons := closedState(entries)
+	if !slices.ContainsFunc(files, func(f File) bool { return f.Kind != FileOrder && f.Kind != FileRemains }) {
 		state = Failed
 	}
-	reasons := []Reason{{Code: "interrupted", Detail: fmt.Sprintf("the capturing process ended before the take was closed; recovered %s", now().UTC().Format(time.RFC3339))}}
+	reasons = append(reasons, Reason{Code: "interrupted",
+		Detail: "the capturing process ended before the take was closed; recovered " + now().UTC().Format(time.RFC3339)})
 	jf, err := recoverJournal(journal, entries, state, reasons, now)
 	if err != nil {
 		return Take{}, err
@@ -64,6 +65,30 @@ func Recover(path string, order Order, now func() time.Time, made ...File) (Take
 		t.Started, t.Finished = entries[0].Time, entries[len(entries)-1].Time
 	}
 	return t, writeTake(path, t)
+}
+
+// closedState returns what the journal last said of the take. Nothing better
+// than partial comes out of an interruption.
+func closedState(entries []Entry) (State, []Reason) {
+	state, reasons := Partial, []Reason(nil)
+	for _, e := range entries {
+		if e.Code != "take.closed" {
+			continue
+		}
+		if e.Data["state"] == string(Failed) {
+			state = Failed
+		}
+		list, _ := e.Data["reasons"].([]any)
+		for _, item := range list {
+			r, _ := item.(map[string]any)
+			code, _ := r["code"].(string)
+			detail, _ := r["detail"].(string)
+			if code != "" {
+				reasons = append(reasons, Reason{Code: code, Detail: detail})
+			}
+		}
+	}
+	return state, reasons
 }
 
 // recoverFiles enters every file of the take but the journal.

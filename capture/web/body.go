@@ -21,7 +21,7 @@ func (r *recorder) paused(e *fetch.EventRequestPaused) {
 	q := r.get(e.NetworkID)
 	h := q.current()
 	take := false
-	if h != nil {
+	if h != nil && !r.closed {
 		h.paused, h.at = e, r.now()
 		take = r.wanted(h, e)
 		if take {
@@ -29,9 +29,9 @@ func (r *recorder) paused(e *fetch.EventRequestPaused) {
 		}
 	}
 	r.mu.Unlock()
-	r.bodies.Add(1)
+	r.busy(1)
 	go func() {
-		defer r.bodies.Done()
+		defer r.busy(-1)
 		if take {
 			r.takeBody(q, h, e.RequestID)
 		}

@@ -57,10 +57,19 @@ func (v *visit) pageFacts(ctx context.Context) {
 // connectionFacts reads the answer for the main document, hop by hop.
 func (v *visit) connectionFacts() {
 	hops := v.recorder.mainHops()
+	if len(hops) == 0 {
+		return
+	}
+	shown := v.shown(hops)
 	v.recorder.mu.Lock()
 	defer v.recorder.mu.Unlock()
+	for _, h := range hops[shown+1:] {
+		// Asked for by the page and not shown in its place: a download, an
+		// empty answer, an error.
+		v.journal.Anomaly("page.unshown", "url", h.sent.Request.URL, "status", h.status())
+	}
 	var last *hop
-	for i, h := range hops {
+	for i, h := range hops[:shown+1] {
 		status := h.status()
 		if status == 0 {
 			continue

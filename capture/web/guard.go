@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -294,7 +293,7 @@ func (g *guard) report() (answers []capture.DNSAnswer, refused []capture.Refusal
 func (g *guard) dialledFor(host, port string) (netip.AddrPort, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a, ok := g.dialled[net.JoinHostPort(strings.ToLower(strings.Trim(host, "[]")), port)]
+	a, ok := g.dialled[net.JoinHostPort(hostKey(host), port)]
 	return a, ok
 }
 

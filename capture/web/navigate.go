@@ -28,6 +28,9 @@ func (v *visit) navigate() bool {
 	defer cancel()
 	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
 	switch {
+	case err != nil && v.work.Err() != nil:
+		v.nothing() // why is told where the visit ends
+		return false
 	case err != nil && ctx.Err() == nil:
 		v.fail("navigate.failed", err.Error())
 		v.journal.Anomaly("navigate.failed", "reason", err.Error())
@@ -48,8 +51,13 @@ func (v *visit) navigate() bool {
 	if v.facts.Status == 0 {
 		v.noteResponse()
 	}
+	if v.facts.Status == 0 && v.work.Err() != nil {
+		v.nothing()
+		return false
+	}
 	if v.facts.Status == 0 {
 		v.fail("navigate.failed", "no answer from the server")
+		v.journal.Anomaly("navigate.failed", "reason", "no answer from the server")
 		return false
 	}
 	if loaded {
@@ -126,7 +134,7 @@ func (v *visit) refused() bool {
 		return false
 	}
 	u, err := url.Parse(hops[len(hops)-1].sent.Request.URL)
-	return err == nil && v.guard.refusedHost(net.JoinHostPort(u.Hostname(), portOf(u)))
+	return err == nil && v.guard.refusedHost(net.JoinHostPort(hostKey(u.Hostname()), portOf(u)))
 }
 
 // noteResponse reads the answer of the document that was asked for.
@@ -135,13 +143,9 @@ func (v *visit) noteResponse() {
 	if len(hops) == 0 {
 		return
 	}
+	shown := v.shown(hops)
 	v.recorder.mu.Lock()
-	last := hops[len(hops)-1]
-	for _, h := range hops {
-		if h.status() != 0 {
-			last = h
-		}
-	}
+	last := hops[shown]
 	status := last.status()
 	contentType := last.header("Content-Type")
 	address := last.sent.Request.URL
@@ -154,6 +158,29 @@ func (v *visit) noteResponse() {
 	if status >= 400 {
 		v.journal.Anomaly("status.error", "status", status)
 	}
+}
+
+// shown returns which of the documents asked for is the one on display: the
+// last answered one of the loader that the frame shows, or, when nothing is
+// shown, the last that was answered at all.
+func (v *visit) shown(hops []*hop) int {
+	v.mu.Lock()
+	loader := v.page.loader
+	v.mu.Unlock()
+	v.recorder.mu.Lock()
+	defer v.recorder.mu.Unlock()
+	answered := len(hops) - 1
+	for i, h := range hops {
+		if h.status() != 0 {
+			answered = i
+		}
+	}
+	for i := len(hops) - 1; i >= 0; i-- {
+		if loader != "" && hops[i].sent.LoaderID == loader && hops[i].status() != 0 {
+			return i
+		}
+	}
+	return answered
 }
 
 // awaitLoad waits until the document shown has loaded.

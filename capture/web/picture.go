@@ -22,18 +22,7 @@ func (v *visit) picture(kind string) {
 	name, path := "picture.viewport", "evidence/viewport.png"
 	if kind == capture.FileFull {
 		name, path = "picture.full", "evidence/full.png"
-		size, err := v.pageSize(ctx)
-		if err != nil {
-			v.missing(name, err)
-			return
-		}
-		v.facts.Page = size
-		clip := size
-		if most := int(v.order.Limits.PageHeight); clip.Height > most {
-			clip.Height = most
-			v.journal.Anomaly("limit.height", "height", most)
-			v.because("limit.height", "picture")
-		}
+		clip := v.clip()
 		params.CaptureBeyondViewport = new(true)
 		params.Clip = &page.Viewport{Width: float64(clip.Width), Height: float64(clip.Height), Scale: 1}
 	}
@@ -55,6 +44,45 @@ func (v *visit) picture(kind string) {
 	if kind == capture.FileViewport && oneColour(shot.Data) {
 		v.journal.Anomaly("picture.blank")
 	}
+}
+
+// mostWidth and mostPixels bound a full-page picture. A page wider or larger
+// than that would end the browser, and everything after it.
+const (
+	mostWidth  = 10_000      // CSS pixels
+	mostPixels = 250_000_000 // device pixels
+)
+
+// measure notes the size of the page.
+func (v *visit) measure() {
+	ctx, cancel := v.phase(v.order.Limits.StepMS)
+	defer cancel()
+	size, err := v.pageSize(ctx)
+	if err != nil {
+		v.missing("page.size", err)
+		size = capture.Size{Width: v.order.Viewport.Width, Height: v.order.Viewport.Height}
+	}
+	v.facts.Page = size
+}
+
+// clip is the part of the page that is pictured: all of it within limits.
+func (v *visit) clip() capture.Size {
+	c := v.facts.Page
+	if c.Width > mostWidth {
+		c.Width = mostWidth
+		v.journal.Anomaly("limit.width", "width", mostWidth)
+		v.because("limit.width", "picture")
+	}
+	most := int(v.order.Limits.PageHeight)
+	if scale := v.order.Viewport.Scale; scale > 0 {
+		most = min(most, int(mostPixels/(float64(c.Width)*scale*scale)))
+	}
+	if c.Height > most {
+		c.Height = most
+		v.journal.Anomaly("limit.height", "height", most)
+		v.because("limit.height", "picture")
+	}
+	return c
 }
 
 // pageSize is the size of the whole document.

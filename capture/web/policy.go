@@ -29,7 +29,7 @@ func Permitted(ctx context.Context, order capture.Order, allow []string) error {
 	if err != nil {
 		return fmt.Errorf("address %q: %w", order.URL, capture.ErrOrder)
 	}
-	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), portOf(u)
+	host, port := hostKey(u.Hostname()), portOf(u)
 	private := order.AllowPrivate || slices.Contains(allow, net.JoinHostPort(host, port))
 	var addrs []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
@@ -57,7 +57,7 @@ var errPrivate = errors.New("address is private, link-local or reserved")
 // is served from there.
 func judge(a netip.Addr, port uint16, private bool) error {
 	a = a.Unmap()
-	if private && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
+	if private && !metadata(a) && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
 		return nil
 	}
 	network := "tcp4"
@@ -68,6 +68,21 @@ func judge(a netip.Addr, port uint16, private bool) error {
 		return fmt.Errorf("%s: %w", a, errPrivate)
 	}
 	return nil
+}
+
+// metadata reports whether a cloud hands out credentials at this address.
+// Those that are link-local are refused as such.
+func metadata(a netip.Addr) bool {
+	switch a.String() {
+	case "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254":
+		return true
+	}
+	return false
+}
+
+// hostKey is the one spelling of a host in every table.
+func hostKey(host string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
 // publicOnly refuses every special-purpose address of the IANA registries.

@@ -38,8 +38,8 @@ type recorder struct {
 	mainID   cdp.FrameID
 	changed  chan struct{} // closed and replaced at every change of inflight
 	last     time.Time     // of the last change
-	bodies   sync.WaitGroup
-	closed   bool
+	bodies   int           // being taken
+	closed   bool          // what comes now is no part of the visit any more
 }
 
 // A flight is a request under way. An endless one (event stream) is never
@@ -194,7 +194,7 @@ func (r *recorder) update(id network.RequestID, f func(*request)) {
 
 func (r *recorder) noteAsked(address string) {
 	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
-		r.asked[strings.ToLower(u.Hostname())] = true
+		r.asked[hostKey(u.Hostname())] = true
 	}
 }
 
@@ -211,6 +211,10 @@ func (r *recorder) requestSent(e *network.EventRequestWillBeSent) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.noteAsked(e.Request.URL)
+	if r.closed {
+		return
+	}
 	q := r.get(e.RequestID)
 	if h := q.current(); h != nil && e.RedirectResponse != nil {
 		h.response, h.hasExtra, h.ended = e.RedirectResponse, e.RedirectHasExtraInfo, true
@@ -219,7 +223,6 @@ func (r *recorder) requestSent(e *network.EventRequestWillBeSent) {
 		}
 	}
 	q.hops = append(q.hops, &hop{sent: e, post: post})
-	r.noteAsked(e.Request.URL)
 	r.counts.Requests++
 	endless := e.Type == network.ResourceTypeEventSource
 	r.inflight[e.RequestID] = flight{since: r.now(), endless: endless}
@@ -229,9 +232,9 @@ func (r *recorder) requestSent(e *network.EventRequestWillBeSent) {
 
 // fetchPost asks for a request body that was too long for the event.
 func (r *recorder) fetchPost(e *network.EventRequestWillBeSent) {
-	r.bodies.Add(1)
+	r.busy(1)
 	go func() {
-		defer r.bodies.Done()
+		defer r.busy(-1)
 		res, err := cdp.Call(r.ctx, r.session, network.GetRequestPostData, network.GetRequestPostDataParams{RequestID: e.RequestID})
 		if err != nil {
 			r.journal.Anomaly("request.body-missing", "url", e.Request.URL, "detail", err.Error())
@@ -277,15 +280,22 @@ func (r *recorder) ended(id network.RequestID, failed string) {
 func (r *recorder) flush(q *request, force bool) {
 	for q.written < len(q.hops) {
 		h := q.hops[q.written]
-		if h.reqExtra == nil && len(q.reqExtras) > q.takenReq {
+		if !force && (!h.ended || h.bodyState == bodyPending) {
+			return
+		}
+		// A hop that the network stack never saw, such as an upgrade by
+		// HSTS, has no extra events of its own and must not take the next
+		// one's.
+		own := h.response == nil || h.hasExtra
+		if own && h.reqExtra == nil && len(q.reqExtras) > q.takenReq {
 			h.reqExtra = q.reqExtras[q.takenReq]
 			q.takenReq++
 		}
-		if h.respExtra == nil && len(q.respExtras) > q.takenResp {
+		if own && h.respExtra == nil && len(q.respExtras) > q.takenResp {
 			h.respExtra = q.respExtras[q.takenResp]
 			q.takenResp++
 		}
-		if !force && (!h.ended || h.bodyState == bodyPending || h.hasExtra && (h.respExtra == nil || h.reqExtra == nil)) {
+		if !force && h.hasExtra && (h.respExtra == nil || h.reqExtra == nil) {
 			return
 		}
 		q.written++
@@ -298,12 +308,7 @@ func (r *recorder) flush(q *request, force bool) {
 // close waits for the bodies under way until ctx ends and writes every
 // exchange that is left.
 func (r *recorder) close(ctx context.Context) {
-	done := make(chan struct{})
-	go func() { r.bodies.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
+	r.awaitBodies(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -313,6 +318,30 @@ func (r *recorder) close(ctx context.Context) {
 		r.flush(q, true)
 	}
 	r.closed = true
+}
+
+// busy counts the bodies being taken.
+func (r *recorder) busy(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies += n
+	r.touch()
+}
+
+func (r *recorder) awaitBodies(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		n, changed := r.bodies, r.changed
+		r.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 // quiet waits until none of the requests begun at or after since has been

@@ -44,7 +44,7 @@ func salvage(cut, whole string, now func() time.Time) ([]capture.File, error) {
 	}
 	defer f.Close()
 	n, records, err := warc.Salvage(f)
-	if err != nil || records == 0 {
+	if err != nil || records <= 1 { // a warcinfo record alone is no traffic
 		return nil, err
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
 )
 
 // Replies of RFC 1928 section 6 that the guard gives.
@@ -61,5 +60,5 @@ func socksRequest(c io.ReadWriter) (host string, port uint16, err error) {
 		a, _ := netip.AddrFromSlice(buf[:size])
 		host = a.String()
 	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), ".")), binary.BigEndian.Uint16(buf[size:]), nil
+	return hostKey(host), binary.BigEndian.Uint16(buf[size:]), nil
 }

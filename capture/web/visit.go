@@ -71,6 +71,13 @@ func (v *visit) fail(code, detail string) {
 	v.mu.Unlock()
 }
 
+// nothing makes the take a failed one for a reason that is told elsewhere.
+func (v *visit) nothing() {
+	v.mu.Lock()
+	v.failed = true
+	v.mu.Unlock()
+}
+
 func (v *visit) state() capture.State {
 	switch {
 	case v.failed:
@@ -141,23 +148,35 @@ func (v *visit) inBrowser(ctx context.Context) {
 		v.guard.Close()
 		cancel()
 	}()
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		v.nothing()
+	case err != nil:
 		v.journal.Anomaly("browser.start", "detail", err.Error())
 		v.fail("browser.start", err.Error())
 		return
-	}
-	if v.navigate() {
-		v.record()
-	}
-	v.afterwards()
-	if err := v.work.Err(); err != nil {
-		if ctx.Err() != nil {
-			v.journal.Anomaly("cancelled")
-			v.because("cancelled", ctx.Err().Error())
-		} else {
-			v.journal.Anomaly("deadline.total")
-			v.because("deadline.total", limit(v.order.Limits.TotalMS).String())
+	default:
+		if v.navigate() {
+			v.record()
 		}
+		v.afterwards()
+	}
+	v.noteEnd(ctx)
+}
+
+// noteEnd says why a visit ended before its time: because it was told to,
+// because its time was up, or because the browser was gone.
+func (v *visit) noteEnd(ctx context.Context) {
+	switch {
+	case ctx.Err() != nil:
+		v.journal.Anomaly("cancelled")
+		v.because("cancelled", ctx.Err().Error())
+	case errors.Is(v.work.Err(), context.DeadlineExceeded):
+		v.journal.Anomaly("deadline.total")
+		v.because("deadline.total", limit(v.order.Limits.TotalMS).String())
+	case v.work.Err() != nil:
+		v.journal.Anomaly("browser.crashed")
+		v.because("browser.crashed", "")
 	}
 }
 
@@ -186,9 +205,10 @@ func (v *visit) record() {
 	v.picture(capture.FileViewport)
 	v.scroll()
 	between := v.textDigest()
-	v.picture(capture.FileFull)
+	v.measure()
 	v.saveDOM()
 	v.saveText()
+	v.picture(capture.FileFull)
 	v.saveMHTML()
 	v.savePDF()
 	v.compare("viewport", before, "full", between)
@@ -289,11 +309,11 @@ func (v *visit) gatherTraffic() {
 		}
 	}
 	if len(own) > 0 {
-		n, names := 0, slices.Sorted(maps.Keys(own))
+		n, hosts := 0, slices.Sorted(maps.Keys(own))
 		for _, c := range own {
 			n += c
 		}
-		v.journal.Step("browser.own-traffic", "refused", n, "hosts", strings.Join(names, ", "))
+		v.journal.Step("browser.own-traffic", "refused", n, "hosts", strings.Join(hosts, ", "))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -302,7 +322,9 @@ func (v *visit) gatherTraffic() {
 	v.facts.Counts.Refused = len(refused)
 	v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.facts.Counts.ScrollSteps = images, unloaded, steps
 	v.facts.Failed = r.failures
+	v.mu.Lock()
 	v.reasons = append(v.reasons, r.reasons...)
+	v.mu.Unlock()
 }
 
 // openTab opens the tab of the visit in a browser context of its own, with

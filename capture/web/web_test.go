@@ -291,7 +291,7 @@ func TestPermitted(t *testing.T) {
 	for address, want := range map[string]bool{
 		"http://127.0.0.1:8080/": false, "http://127.0.0.1:9/": true, "http://[::1]/": false, "http://10.1.2.3/": false,
 		"http://192.168.0.1/": false, "http://169.254.169.254/": false, "http://100.64.0.1/": false, "http://0.0.0.0/": false,
-		"http://[fe80::1]/": false, "http://[::ffff:10.0.0.1]/": false, "http://[64:ff9b::7f00:1]/": false,
+		"http://[fe80::1]/": false, "http://100.100.100.200/": false, "http://[::ffff:10.0.0.1]/": false, "http://[64:ff9b::7f00:1]/": false,
 		"http://1.1.1.1/": true, "http://[2606:4700::1111]/": true, "http://localhost/": false,
 	} {
 		o := order(address)
@@ -299,7 +299,7 @@ func TestPermitted(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 		o.AllowPrivate = true
-		linkLocal := strings.Contains(address, "169.254") || strings.Contains(address, "fe80") || strings.Contains(address, "0.0.0.0")
+		linkLocal := strings.Contains(address, "169.254") || strings.Contains(address, "fe80") || strings.Contains(address, "100.100") || strings.Contains(address, "0.0.0.0")
 		if err := Permitted(t.Context(), o, nil); (err == nil) == linkLocal {
 			t.Errorf("%s with private addresses allowed: %v", address, err)
 		}

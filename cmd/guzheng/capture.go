@@ -92,6 +92,9 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 	if err := h.resumeAll(ctx, show.resumed); err != nil {
 		show.warn("earlier captures are waiting: %v (guzheng resume)", err)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	b, err := newBerth(h.spool(), order)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func fail(code int, hint, format string, args ...any) error {
 	return &coded{code: code, hint: hint, err: fmt.Errorf(format, args...)}
 }
 
-// silent is a coded error that was already told to the reader.
+// errTold is inside a coded error that the reader already knows.
 var errTold = errors.New("told")
 
 // classify finds the exit code and the hint of an error.
@@ -122,4 +122,6 @@ func writeLine(w io.Writer, value any) {
 	_ = enc.Encode(value)
 }
 
-func wantsJSON(args []string) bool { return slices.Contains(args, "--json") }
+func wantsJSON(args []string) bool {
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+}

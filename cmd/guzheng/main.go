@@ -22,6 +22,8 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)   // a second Ctrl-C ends the program at once; resume goes on
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves must not end a capture
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
