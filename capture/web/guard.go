@@ -297,6 +297,23 @@ func (g *guard) dialledFor(host, port string) (netip.AddrPort, bool) {
 	return a, ok
 }
 
+// trouble returns why a host could not be resolved or dialled, if so. The
+// browser is only told that it did not get through.
+func (g *guard) trouble(hostport string) string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, a := range g.answers {
+		if a.Host == hostKey(host) {
+			return a.Error
+		}
+	}
+	return ""
+}
+
 // refusedHost reports whether connections to host:port were refused.
 func (g *guard) refusedHost(hostport string) bool {
 	g.mu.Lock()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -93,4 +94,41 @@ func bodiless(h *hop) bool {
 	redirect := status >= 300 && status < 400 && h.header("Location") != ""
 	return h.sent.Request.Method == "HEAD" || h.sent.Type == network.ResourceTypePreflight || redirect ||
 		status < 200 || status == 204 || status == 205 || status == 304
+}
+
+// mainHops returns the hops of the documents of the main frame, in order.
+func (r *recorder) mainHops() []*hop {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*hop
+	for _, q := range r.order {
+		for _, h := range q.hops {
+			if h.sent.Type == network.ResourceTypeDocument && (r.mainID == "" || h.sent.FrameID == r.mainID) {
+				out = append(out, h)
+			}
+		}
+	}
+	return out
+}
+
+// tlsHosts returns the https origins that answered, with the details of
+// their first connection.
+func (r *recorder) tlsHosts() (origins []string, details map[string]*network.SecurityDetails) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	details = map[string]*network.SecurityDetails{}
+	for _, q := range r.order {
+		for _, h := range q.hops {
+			u, err := url.Parse(h.sent.Request.URL)
+			if err != nil || u.Scheme != "https" || h.response == nil || h.response.SecurityDetails == nil {
+				continue
+			}
+			origin := u.Scheme + "://" + u.Host
+			if _, ok := details[origin]; !ok {
+				details[origin] = h.response.SecurityDetails
+				origins = append(origins, origin)
+			}
+		}
+	}
+	return origins, details
 }

@@ -48,16 +48,7 @@ func (v *visit) navigate() bool {
 		}
 		v.navigateLate(ctx)
 	}
-	if v.facts.Status == 0 {
-		v.noteResponse()
-	}
-	if v.facts.Status == 0 && v.work.Err() != nil {
-		v.nothing()
-		return false
-	}
-	if v.facts.Status == 0 {
-		v.fail("navigate.failed", "no answer from the server")
-		v.journal.Anomaly("navigate.failed", "reason", "no answer from the server")
+	if !v.answered() {
 		return false
 	}
 	if loaded {
@@ -65,6 +56,24 @@ func (v *visit) navigate() bool {
 	}
 	v.settlePage()
 	return true
+}
+
+// answered reports whether the server answered at all, and makes the take a
+// failed one if not.
+func (v *visit) answered() bool {
+	if v.facts.Status == 0 {
+		v.noteResponse()
+	}
+	switch {
+	case v.facts.Status != 0:
+		return true
+	case v.work.Err() != nil:
+		v.nothing() // why is told where the visit ends
+	default:
+		v.fail("navigate.failed", "no answer from the server")
+		v.journal.Anomaly("navigate.failed", "reason", "no answer from the server")
+	}
+	return false
 }
 
 // settlePage waits for quiet, and again when the page moved on by itself:
@@ -113,8 +122,12 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		v.fail("address.refused", res.ErrorText)
 		v.journal.Anomaly("address.refused", "url", v.order.URL)
 	default:
-		v.fail("navigate.failed", res.ErrorText)
-		v.journal.Anomaly("navigate.failed", "reason", res.ErrorText)
+		why := res.ErrorText
+		if more := v.guard.trouble(hostOf(v.order.URL)); more != "" {
+			why += ": " + more
+		}
+		v.fail("navigate.failed", why)
+		v.journal.Anomaly("navigate.failed", "reason", why)
 	}
 	return false
 }

@@ -283,18 +283,7 @@ func (r *recorder) flush(q *request, force bool) {
 		if !force && (!h.ended || h.bodyState == bodyPending) {
 			return
 		}
-		// A hop that the network stack never saw, such as an upgrade by
-		// HSTS, has no extra events of its own and must not take the next
-		// one's.
-		own := h.response == nil || h.hasExtra
-		if own && h.reqExtra == nil && len(q.reqExtras) > q.takenReq {
-			h.reqExtra = q.reqExtras[q.takenReq]
-			q.takenReq++
-		}
-		if own && h.respExtra == nil && len(q.respExtras) > q.takenResp {
-			h.respExtra = q.respExtras[q.takenResp]
-			q.takenResp++
-		}
+		q.giveExtras(h)
 		if !force && h.hasExtra && (h.respExtra == nil || h.reqExtra == nil) {
 			return
 		}
@@ -302,6 +291,23 @@ func (r *recorder) flush(q *request, force bool) {
 		r.settle(h, force)
 		r.write(q, h)
 		h.body = nil
+	}
+}
+
+// giveExtras gives the oldest extra events that no hop has yet to h. A hop
+// that the network stack never saw, such as an upgrade by HSTS, has none of
+// its own and must not take the next one's.
+func (q *request) giveExtras(h *hop) {
+	if h.response != nil && !h.hasExtra {
+		return
+	}
+	if h.reqExtra == nil && len(q.reqExtras) > q.takenReq {
+		h.reqExtra = q.reqExtras[q.takenReq]
+		q.takenReq++
+	}
+	if h.respExtra == nil && len(q.respExtras) > q.takenResp {
+		h.respExtra = q.respExtras[q.takenResp]
+		q.takenResp++
 	}
 }
 
@@ -377,41 +383,4 @@ func (r *recorder) quiet(ctx context.Context, since time.Time, idle time.Duratio
 		case <-changed:
 		}
 	}
-}
-
-// mainHops returns the hops of the documents of the main frame, in order.
-func (r *recorder) mainHops() []*hop {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []*hop
-	for _, q := range r.order {
-		for _, h := range q.hops {
-			if h.sent.Type == network.ResourceTypeDocument && (r.mainID == "" || h.sent.FrameID == r.mainID) {
-				out = append(out, h)
-			}
-		}
-	}
-	return out
-}
-
-// tlsHosts returns the https origins that answered, with the details of
-// their first connection.
-func (r *recorder) tlsHosts() (origins []string, details map[string]*network.SecurityDetails) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	details = map[string]*network.SecurityDetails{}
-	for _, q := range r.order {
-		for _, h := range q.hops {
-			u, err := url.Parse(h.sent.Request.URL)
-			if err != nil || u.Scheme != "https" || h.response == nil || h.response.SecurityDetails == nil {
-				continue
-			}
-			origin := u.Scheme + "://" + u.Host
-			if _, ok := details[origin]; !ok {
-				details[origin] = h.response.SecurityDetails
-				origins = append(origins, origin)
-			}
-		}
-	}
-	return origins, details
 }

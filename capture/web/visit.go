@@ -256,6 +256,10 @@ func (v *visit) missing(artefact string, err error) {
 		v.because("deadline.artefact", artefact)
 		return
 	}
+	if v.work.Err() != nil {
+		v.because("artefact.missing", artefact) // why is told where the visit ends
+		return
+	}
 	v.journal.Anomaly("artefact.missing", "artefact", artefact, "detail", err.Error())
 	v.because("artefact.missing", artefact+": "+err.Error())
 }
@@ -303,7 +307,9 @@ func (v *visit) gatherTraffic() {
 	answers, refused, own := v.guard.report()
 	v.facts.DNS, v.facts.Refused = answers, refused
 	for i, a := range v.facts.DNS {
-		v.facts.DNS[i].Source = "dns"
+		if len(a.Addresses) > 0 {
+			v.facts.DNS[i].Source = "dns"
+		}
 		if names(v.facts.HostsFile.Entries, a.Host) {
 			v.facts.DNS[i].Source = "hosts"
 		}

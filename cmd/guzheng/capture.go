@@ -80,7 +80,7 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 		return err
 	}
 	if err := web.Permitted(ctx, order, allow); err != nil {
-		return fail(exitRefused, "private addresses need --allow-private, which is written into the record", "%w", err)
+		return fail(exitRefused, "guzheng capture --allow-private URL permits it and writes it into the record", "%w", err)
 	}
 	show := newProgress(s, h.words, f.json)
 	defer show.end()

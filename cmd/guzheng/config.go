@@ -72,7 +72,8 @@ type tsaConfig struct {
 	URL string `koanf:"url"`
 	// Policy is the object identifier asked for; empty asks for none.
 	Policy string `koanf:"policy"`
-	// Roots names a PEM file with the roots its chain must end in.
+	// Roots names a PEM file with the roots its chain must end in, relative
+	// to the directory of the configuration file.
 	Roots string `koanf:"roots"`
 	// Certificate pins the signing certificate by its SHA-256, hex; or
 	// Issuer and Name pin it by the common names of issuer and subject.
@@ -147,6 +148,11 @@ func loadConfig(home, file string) (config, error) {
 	if err := k.Unmarshal("", &c); err != nil {
 		return config{}, fail(exitUsage, "", "reading configuration %s: %w", file, err)
 	}
+	for i, t := range c.TSA {
+		if t.Roots != "" && !filepath.IsAbs(t.Roots) {
+			c.TSA[i].Roots = filepath.Join(filepath.Dir(file), t.Roots)
+		}
+	}
 	return c, c.check(file)
 }
 
@@ -185,6 +191,12 @@ func (c config) check(file string) error {
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
 			return fail(exitUsage, "", "configuration %s: tsa %d: url %q is not http or https", file, i+1, t.URL)
+		}
+		if t.Roots != "" {
+			// Known before a page is visited, not after.
+			if _, err := readRoots(t.Roots); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

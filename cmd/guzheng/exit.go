@@ -33,7 +33,8 @@ const (
 // exitTable is printed under every --help.
 const exitTable = `Exit codes:
     0  complete: done, nothing missing, nothing failed
-    1  failure: nothing was captured or the command could not do its work
+    1  failure: no page was had (the attempt is kept), or the command could
+       not do its work
     2  usage: unknown verb, flag or value
     3  kept but partial: sealed, and the record says what is missing
     4  altered: a check of the evidence failed

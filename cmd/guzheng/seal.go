@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"guzheng/preserve"
+	"guzheng/storage"
 	"guzheng/storage/index"
 )
 
@@ -64,8 +67,14 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 				return err
 			}
 		}
+		if changed {
+			if err := h.reprint(ctx, done); err != nil {
+				return err
+			}
+		}
 		if done.Pending {
 			waiting++
+			h.tellPending(ctx, s, done)
 		}
 		path, err := h.store.Path(done.Seal)
 		if err != nil {
@@ -81,4 +90,31 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 		return fail(exitPartial, "guzheng seal --pending, later", "%d of %d seals still lack something", waiting, len(entries))
 	}
 	return nil
+}
+
+// reprint makes the sheet of a package again: what it says of the seal has
+// changed, or there was none yet.
+func (h *home) reprint(ctx context.Context, e storage.Entry) error {
+	v, err := h.view(ctx, e)
+	if err != nil {
+		return err
+	}
+	return h.writeSheet(filepath.Join(h.dir, "sheets", e.ID+".pdf"), v, h.words)
+}
+
+// tellPending says which authority did not answer, and why.
+func (h *home) tellPending(ctx context.Context, s streams, e storage.Entry) {
+	rec, err := preserve.Read(ctx, h.store, e.Package)
+	if err != nil {
+		fmt.Fprintf(s.err, "guzheng: %s: %s\n", e.ID, plain(err.Error()))
+		return
+	}
+	for _, st := range rec.SealValue.Stamps {
+		if st.Pending() {
+			fmt.Fprintf(s.err, "guzheng: %s: %s: %s\n", e.ID, plain(st.TSA), plain(st.Error))
+		}
+	}
+	if rec.SealValue.Log.Pending() {
+		fmt.Fprintf(s.err, "guzheng: %s: log: %s\n", e.ID, plain(rec.SealValue.Log.Error))
+	}
 }

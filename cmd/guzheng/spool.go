@@ -294,5 +294,11 @@ func (h *home) resume(ctx context.Context, id string) (outcome, error) {
 	if err != nil {
 		return outcome{Action: "waiting"}, err
 	}
-	return outcome{Action: "kept", State: string(rec.Take.State)}, nil
+	o := outcome{Action: "kept", State: string(rec.Take.State)}
+	var why []string
+	for _, r := range rec.Take.Reasons {
+		why = append(why, strings.TrimSpace(r.Code+" "+r.Detail))
+	}
+	o.Detail = strings.Join(why, "; ")
+	return o, h.reprint(ctx, rec.Entry)
 }

@@ -210,7 +210,8 @@ func (p Press) retry(ctx context.Context, s Seal, sum [32]byte) []tsa.Stamp {
 		if pending {
 			again = append(again, a)
 		}
-		if !ok {
+		if !ok && (a.Name() != tsa.PracticeName || len(s.Stamps) == 0) {
+			// The practice authority never takes the place of a real one.
 			fresh = append(fresh, a)
 		}
 	}

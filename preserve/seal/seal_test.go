@@ -210,14 +210,20 @@ func TestComplete(t *testing.T) {
 	if _, changed, err := p.Complete(t.Context(), full); changed || err != nil {
 		t.Errorf("complete seal: %v %v", changed, err)
 	}
-	// An authority that was given up: another one takes its place.
+	// An authority that was given up: another one takes its place, and never
+	// the practice authority.
 	gone := s
 	gone.Stamps = s.Stamps[1:]
 	if gone, err = Enclose(gone, p.Key); err != nil {
 		t.Fatal(err)
 	}
-	p.Authorities = p.Authorities[:1]
-	if out, changed, err := p.Complete(t.Context(), gone); err != nil || !changed || len(out.Stamps) != 1 || out.Stamps[0].TSA != tsa.PracticeName {
+	practice := p.Authorities[0]
+	p.Authorities = []tsa.Authority{practice}
+	if out, changed, err := p.Complete(t.Context(), gone); err != nil || len(out.Stamps) != 1 || !out.Stamps[0].Pending() {
+		t.Errorf("practice in place of an authority: %v %v %+v", changed, err, out.Stamps)
+	}
+	p.Authorities = []tsa.Authority{&outage{name: "https://other.example", Authority: practice}}
+	if out, changed, err := p.Complete(t.Context(), gone); err != nil || !changed || out.Pending() {
 		t.Errorf("authority given up: %v %v %+v", changed, err, out.Stamps)
 	}
 }

@@ -206,7 +206,10 @@ func (s *sheet) dns() string {
 	}
 	var out []string
 	for _, a := range s.v.Facts.DNS {
-		if a.Host == own {
+		switch {
+		case a.Host == own && a.Error != "":
+			out = append(out, s.w.T("sheet.dns.failed", data{"host": a.Host, "error": a.Error, "at": s.short(a.At)}))
+		case a.Host == own:
 			out = append(out, s.w.T("sheet.dns", data{"host": a.Host, "addresses": s.joined(a.Addresses), "dialled": a.Dialled, "at": s.short(a.At), "source": s.resolver(a)}))
 		}
 	}
