@@ -1,6 +1,9 @@
 package web
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // A queue hands events, in order and without a limit, from the goroutine
 // that reads the browser's messages, which must never wait, to one that may.
@@ -45,6 +48,16 @@ func (q *queue) add(f func()) {
 	if !q.end {
 		q.todo = append(q.todo, f)
 		q.cond.Signal()
+	}
+}
+
+// drain waits until what is queued now has run, or ctx ends.
+func (q *queue) drain(ctx context.Context) {
+	done := make(chan struct{})
+	q.add(func() { close(done) })
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 

@@ -231,6 +231,12 @@ func (v *visit) afterwards() {
 	v.saveCertificates(ctx)
 	wait, stop := context.WithTimeout(v.tab, limit(v.order.Limits.StepMS))
 	defer stop()
+	// The end of a request is often told just after the answer that brought
+	// us here; without it a failed request would pass for an unanswered one.
+	last, end := context.WithTimeout(wait, time.Second)
+	defer end()
+	v.queue.drain(last)
+	v.recorder.quiet(last, time.Time{}, 0)
 	v.recorder.close(wait)
 }
 
