@@ -83,7 +83,6 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 		return fail(exitRefused, "guzheng capture --allow-private URL permits it and writes it into the record", "%w", err)
 	}
 	show := newProgress(s, h.words, f.json)
-	defer show.end()
 	// Opened before the visit, so that a missing passphrase or a full disk
 	// is known before the page is.
 	if _, err := h.keeper(ctx); err != nil {

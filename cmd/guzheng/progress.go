@@ -80,8 +80,6 @@ func (p *progress) stage(name string) {
 	fmt.Fprintf(p.err, "%6.1f s  %s\n", capture.Now().Sub(p.start).Seconds(), p.words.T("cli.stage."+name))
 }
 
-func (p *progress) end() {}
-
 func (p *progress) warn(format string, a ...any) {
 	fmt.Fprintf(p.err, "guzheng: "+format+"\n", a...)
 }
