@@ -31,6 +31,8 @@ type Facts struct {
 	DNS      []DNSAnswer `json:"dns,omitempty"`
 	Viewport Viewport    `json:"viewport"`
 	Page     Size        `json:"page"` // whole page, CSS pixels
+	Fonts    *Fonts      `json:"fonts,omitempty"`
+	Second   *SecondLook `json:"second_look,omitempty"`
 
 	UserAgent string   `json:"user_agent"` // as sent
 	Languages string   `json:"languages"`  // navigator.languages, comma separated
@@ -44,6 +46,19 @@ type Facts struct {
 	Counts  Counts    `json:"counts"`
 	Refused []Refusal `json:"refused,omitempty"`
 	Failed  []Failure `json:"failed,omitempty"`
+}
+
+// SecondLook is how the page compared when it was loaded once more, right
+// after the artefacts were taken. Its records have a page id of their own.
+type SecondLook struct {
+	PageID     string    `json:"page_id"`
+	At         time.Time `json:"at"`
+	Status     int       `json:"status"`
+	Similarity float64   `json:"similarity"`      // of the texts, 0 to 1; 1 is the same but for white space
+	Gone       []string  `json:"gone,omitempty"`  // lines of the first text only, the first of them
+	Come       []string  `json:"come,omitempty"`  // lines of the second text only, the first of them
+	Pixels     int64     `json:"pixels"`          // of the window that differ
+	Error      string    `json:"error,omitempty"` // why there was nothing to compare
 }
 
 // Hop is one redirect. Client is true when the page itself moved on (script
@@ -61,16 +76,28 @@ type Charset struct {
 	Header string `json:"header,omitempty"` // Content-Type
 	Meta   string `json:"meta,omitempty"`   // <meta charset> or http-equiv
 	Used   string `json:"used,omitempty"`   // document.characterSet
+
+	// Sniffed is what the bytes themselves look like, whatever was declared,
+	// and Why is the reason in one word: bom, ascii, utf-8, nul, escapes,
+	// letters or none. Certain means that nothing else is possible.
+	Sniffed string `json:"sniffed,omitempty"`
+	Why     string `json:"sniffed_why,omitempty"`
+	Certain bool   `json:"sniffed_certain,omitempty"`
 }
 
 // TLSHost is the TLS state of the connections to one host and the chain the
-// server sent on them.
+// server sent on them. The browser keeps nothing of a certificate that it
+// refused: Error is then its reason, and protocol, cipher and chain are of a
+// connection that this program made by itself right after, to the same
+// address and without a request.
 type TLSHost struct {
 	Host     string        `json:"host"`
 	Protocol string        `json:"protocol,omitempty"`
 	Cipher   string        `json:"cipher,omitempty"`
 	Chain    []Certificate `json:"chain,omitempty"`
 	Error    string        `json:"error,omitempty"`
+
+	OwnConnection bool `json:"own_connection,omitempty"`
 }
 
 // Certificate is one certificate of a chain; File is its DER form inside
@@ -86,14 +113,35 @@ type Certificate struct {
 }
 
 // DNSAnswer is one name resolution by the guard proxy and the address that
-// was then dialled. The browser resolves nothing itself.
+// was then dialled. The browser resolves nothing itself. Check marks a name
+// that was resolved only to refuse private addresses: an upstream proxy was
+// in use, and what address it reached is not known.
 type DNSAnswer struct {
-	Host      string    `json:"host"`
-	Addresses []string  `json:"addresses"`
-	Dialled   string    `json:"dialled,omitempty"`
-	At        time.Time `json:"at"`
-	Source    string    `json:"source,omitempty"` // "hosts" when the hosts file names the host, else "dns"
-	Error     string    `json:"error,omitempty"`
+	Host      string        `json:"host"`
+	Addresses []string      `json:"addresses"`
+	Dialled   string        `json:"dialled,omitempty"`
+	At        time.Time     `json:"at"`
+	Source    string        `json:"source,omitempty"` // "hosts" when the hosts file names the host, else "dns"
+	Error     string        `json:"error,omitempty"`
+	Check     bool          `json:"check,omitempty"`
+	Server    string        `json:"server,omitempty"`  // host:port of the name server
+	Rcode     string        `json:"rcode,omitempty"`   // its answer, NOERROR or NXDOMAIN (RFC 6895 section 2.3)
+	TookMS    float64       `json:"took_ms,omitempty"` // the whole resolution
+	Records   []string      `json:"records,omitempty"` // every record of the answers, as lines of a zone file
+	Exchanges []DNSExchange `json:"exchanges,omitempty"`
+}
+
+// DNSExchange is one query to a name server with the messages as they passed
+// (RFC 1035 section 4).
+type DNSExchange struct {
+	Server  string    `json:"server"`  // host:port
+	Network string    `json:"network"` // udp or tcp
+	At      time.Time `json:"at"`
+	TookMS  float64   `json:"took_ms"`
+	Query   []byte    `json:"query,omitempty"`
+	Reply   []byte    `json:"reply,omitempty"`
+	Strays  int       `json:"strays,omitempty"` // messages that did not answer the query, forged or late
+	Error   string    `json:"error,omitempty"`
 }
 
 // Size is in CSS pixels.
@@ -113,6 +161,10 @@ type Browser struct {
 	Sandbox    bool     `json:"sandbox"`
 	User       string   `json:"user"`      // operating-system user of the process
 	TimeZone   string   `json:"time_zone"` // as the page saw it
+
+	Started time.Time `json:"started"` // the process; it may have served other captures before, each in a context of its own
+	Context string    `json:"context"` // the browser context of this capture, new and empty
+	Opened  time.Time `json:"opened"`  // the context
 }
 
 // Tool is this program.
@@ -137,10 +189,12 @@ type Machine struct {
 
 // ProxyUse says whether anything stood between this machine and the net.
 // Guard is our own loopback proxy, always in use; Environment lists proxy
-// variables that were set and not used.
+// variables that were set and not used. Upstream is the proxy that was
+// ordered: the addresses that connections reached are then its secret.
 type ProxyUse struct {
 	Guard       string   `json:"guard"`
 	Environment []string `json:"environment,omitempty"`
+	Upstream    string   `json:"upstream,omitempty"`
 }
 
 // Hosts is the state of the hosts file. Entries are the lines that map
@@ -207,6 +261,10 @@ type Lines struct {
 	Format string `json:"format"`
 	Page   Size   `json:"page"`
 	Lines  []Line `json:"lines"`
+
+	Frames       []string `json:"frames,omitempty"`       // address of each document; the page is the first
+	Hidden       []Line   `json:"hidden,omitempty"`       // runs that are not painted where they stand, with the reason
+	Alternatives []Line   `json:"alternatives,omitempty"` // alternative texts of the pictures in view
 }
 
 // Line is one text run; X, Y, W and H are its box in CSS pixels from the
@@ -217,4 +275,38 @@ type Line struct {
 	W    float64 `json:"w"`
 	H    float64 `json:"h"`
 	Text string  `json:"text"`
+
+	Frame  int     `json:"frame,omitempty"`  // index into Lines.Frames
+	Node   int64   `json:"node,omitempty"`   // the browser's backend node id: equal for the runs of one node
+	Size   float64 `json:"size,omitempty"`   // font size, CSS pixels
+	Kind   string  `json:"kind,omitempty"`   // empty for text of the document, else generated, marker, value, placeholder or alt
+	Hidden string  `json:"hidden,omitempty"` // why the run is not, or perhaps not, seen
+}
+
+// Fonts says which fonts the browser really drew the text of a page with and
+// which characters had no glyph, that is, were drawn as empty boxes.
+type Fonts struct {
+	Used    []Font  `json:"used"`
+	Missing []Glyph `json:"missing,omitempty"`
+
+	Styles  int    `json:"styles"`            // distinct font styles of the text
+	Asked   int    `json:"asked"`             // text nodes for which the browser named the fonts
+	Unknown string `json:"unknown,omitempty"` // why it cannot be told whether glyphs were missing
+}
+
+// Font is one font. Glyphs counts those drawn with it in the text nodes that
+// were asked about, not on the whole page.
+type Font struct {
+	Family     string `json:"family"`
+	PostScript string `json:"postscript,omitempty"`
+	Web        bool   `json:"web,omitempty"` // sent by the page's servers
+	Glyphs     int    `json:"glyphs"`
+}
+
+// Glyph is a character without a glyph in the installed fonts. Web means that
+// a web font was in use where it stands, which may have drawn it.
+type Glyph struct {
+	Code  string `json:"code"` // U+2A6D7
+	Count int    `json:"count"`
+	Web   bool   `json:"web,omitempty"`
 }

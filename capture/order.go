@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -42,7 +44,30 @@ type Order struct {
 	AllowPrivate bool     `json:"allow_private,omitempty"` // loopback and private addresses may be dialled
 	NoSandbox    bool     `json:"no_sandbox,omitempty"`    // the browser's own sandbox was switched off on demand
 	Viewport     Viewport `json:"viewport"`
+	Visitor      Visitor  `json:"visitor"`
 	Limits       Limits   `json:"limits"`
+
+	AcceptInvalidTLS bool   `json:"accept_invalid_tls,omitempty"` // a second, flagged try when the certificate did not hold
+	SecondLook       bool   `json:"second_look,omitempty"`        // load the page once more and compare
+	Wire             bool   `json:"wire,omitempty"`               // keep the bytes of every connection, with the TLS secrets
+	Proxy            string `json:"proxy,omitempty"`              // http://host:port that every connection goes through
+	CredentialsFile  string `json:"credentials_file,omitempty"`   // its first line answers Basic authentication of the page's own host: user:password
+}
+
+// A Visitor is whom the browser says it is. The zero value is the browser
+// itself on a desktop.
+type Visitor struct {
+	Mobile    bool      `json:"mobile,omitempty"`     // touch, mobile viewport rules
+	UserAgent string    `json:"user_agent,omitempty"` // empty is the browser's own
+	Languages string    `json:"languages,omitempty"`  // Accept-Language; empty is zh-CN,zh
+	Location  *Location `json:"location,omitempty"`   // answered to pages that may ask; nil refuses
+}
+
+// A Location is a place on WGS 84 in degrees, with its accuracy in metres.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+	Accuracy  float64 `json:"accuracy"`
 }
 
 // An Officer is a law-enforcement officer with the number of the
@@ -77,15 +102,20 @@ type Limits struct {
 	ScrollSteps int   `json:"scroll_steps"` // steps of the scroll
 	Dialogs     int   `json:"dialogs"`      // JavaScript dialogs and popups that are noted one by one
 	ClockMS     int64 `json:"clock_ms"`     // the query of all NTP servers
+	Requests    int   `json:"requests"`     // recorded; what comes after is refused
+	Frames      int   `json:"frames"`       // messages of one WebSocket or event stream that are kept
+	MemoryBytes int64 `json:"memory_bytes"` // resident memory of the browser's processes for this capture
+	Processes   int   `json:"processes"`    // of the browser
 }
 
 // DefaultLimits returns the limits of an order that names none.
 func DefaultLimits() Limits {
 	return Limits{
-		StartMS: 30_000, NavigateMS: 60_000, SettleMS: 10_000, StepMS: 3_000,
-		ScrollMS: 60_000, ArtefactMS: 60_000, TotalMS: 300_000,
+		StartMS: 20_000, NavigateMS: 20_000, SettleMS: 5_000, StepMS: 3_000,
+		ScrollMS: 20_000, ArtefactMS: 20_000, TotalMS: 60_000,
 		BodyBytes: 200 << 20, TotalBytes: 500 << 20, PageHeight: 40_000,
 		ScrollSteps: 200, Dialogs: 20, ClockMS: 3_000,
+		Requests: 5_000, Frames: 1_000, MemoryBytes: 2 << 30, Processes: 40,
 	}
 }
 
@@ -120,6 +150,17 @@ func ValidID(s string) bool {
 		}
 	}
 	return true
+}
+
+// ParseLocation reads "latitude,longitude" in degrees.
+func ParseLocation(s string) (Location, error) {
+	a, b, ok := strings.Cut(s, ",")
+	lat, err := strconv.ParseFloat(strings.TrimSpace(a), 64)
+	lon, err2 := strconv.ParseFloat(strings.TrimSpace(b), 64)
+	if !ok || err != nil || err2 != nil || math.Abs(lat) > 90 || math.Abs(lon) > 180 {
+		return Location{}, fmt.Errorf("location %q is not LATITUDE,LONGITUDE: %w", s, ErrOrder)
+	}
+	return Location{Latitude: lat, Longitude: lon, Accuracy: 50}, nil
 }
 
 // ParseOfficer reads "name:licence".
@@ -162,6 +203,26 @@ func (o Order) Check() error {
 	}
 	if o.Viewport.Width < 200 || o.Viewport.Width > 8000 || o.Viewport.Height < 200 || o.Viewport.Height > 8000 {
 		return fmt.Errorf("viewport %dx%d: %w", o.Viewport.Width, o.Viewport.Height, ErrOrder)
+	}
+	return o.checkProxy()
+}
+
+// checkProxy accepts http://HOST:PORT. A user name or password would be
+// printed wherever the order is.
+func (o Order) checkProxy() error {
+	if o.Proxy == "" {
+		return nil
+	}
+	u, err := url.Parse(o.Proxy)
+	if err != nil {
+		return fmt.Errorf("proxy address not usable: %w", ErrOrder)
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	switch {
+	case u.User != nil:
+		return fmt.Errorf("proxy %q carries a user name or password: %w", u.Redacted(), ErrOrder)
+	case u.Scheme != "http", u.Hostname() == "", err != nil, port == 0, o.Proxy != "http://"+u.Host:
+		return fmt.Errorf("proxy %q is not http://HOST:PORT: %w", o.Proxy, ErrOrder)
 	}
 	return nil
 }

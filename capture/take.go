@@ -52,13 +52,19 @@ const (
 	FileOrder       = "order"               // evidence/order.json
 	FileWARC        = "warc"                // archive/data.warc.gz
 	FileViewport    = "screenshot.viewport" // evidence/viewport.png
-	FileFull        = "screenshot.full"     // evidence/full.png
+	FileFull        = "screenshot.full"     // evidence/full.png; put together when there are tiles
+	FileTile        = "screenshot.tile"     // evidence/full-<n>.png, the masters of a tall page
+	FileThumbnail   = "thumbnail"           // evidence/thumbnail.png, derived from the viewport
 	FileDOM         = "dom"                 // evidence/dom.html
 	FileMHTML       = "mhtml"               // evidence/page.mhtml
 	FileText        = "text"                // evidence/text.txt
 	FileLines       = "lines"               // evidence/lines.json
 	FilePDF         = "pdf"                 // evidence/page.pdf
 	FileFacts       = "facts"               // evidence/facts.json
+	FileSecond      = "screenshot.second"   // evidence/second.png, the window at a second load
+	FileSecondText  = "text.second"         // evidence/second.txt
+	FileWire        = "wire"                // evidence/wire.pcapng, the bytes of the connections
+	FileAccessible  = "accessibility"       // evidence/accessibility.json
 	FileCertificate = "certificate"         // evidence/tls/<host>-<n>.der
 	FileJournal     = "journal"             // evidence/journal.jsonl
 	FileRemains     = "remains"             // evidence/remains/..., found after an interruption
@@ -216,6 +222,13 @@ func (w *Writer) Close() error {
 	w.d.journal.Add(EntryFile, "file.closed", "path", w.file.Path, "kind", w.file.Kind,
 		"media_type", w.file.MediaType, "bytes", w.file.Bytes, "sha256", w.file.SHA256, "sm3", w.file.SM3)
 	return nil
+}
+
+// Discard gives an artefact up. What was written of it is removed and it
+// never becomes part of the take.
+func (w *Writer) Discard() {
+	_ = w.f.Close()
+	_ = os.Remove(w.f.Name()) // what stays behind is entered as remains
 }
 
 // Write stores b as one artefact.
