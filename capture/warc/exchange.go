@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/nlnwa/gowarc"
 )
 
 // A Field is one header field as it was sent. Order, case and duplicates are
 // kept.
 type Field struct{ Name, Value string }
+
+// WithheldValue stands for the value of a header field that was withheld.
+const WithheldValue = "[withheld]"
 
 // An Exchange is one request and what came back.
 type Exchange struct {
@@ -23,13 +25,26 @@ type Exchange struct {
 	RequestTarget string  // as sent; empty is path and query of URL (RFC 9112 section 3.2.1)
 	RequestHeader []Field // pseudo fields of HTTP/2 are left out; :authority becomes Host when there is none
 	RequestBody   []byte
+	// Withheld names request header fields, in any case, that hold secrets of
+	// the operator, such as Authorization. WithheldValue is written instead of
+	// their values, and WARC-JSON-Metadata names them.
+	Withheld []string
 
-	Status    int
-	Reason    string // phrase of the status line; HTTP/2 has none
-	Header    []Field
-	Protocol  string    // as the browser names it: "h2", "h3", "http/1.1", "http/1.0"
-	Body      io.Reader // read once, to its end; nil is an empty body
-	BodyBytes int64     // how many bytes Body holds; checked
+	Status   int
+	Reason   string // phrase of the status line; HTTP/2 has none
+	Header   []Field
+	Protocol string // as the browser names it: "h2", "h3", "http/1.1", "http/1.0"
+
+	// Body is read to its end; nil is an empty body. An io.Seeker, such as an
+	// open file, is read twice from where it stands and never copied; of
+	// anything else what is above 1 MiB is copied to a temporary file.
+	Body      io.Reader
+	BodyBytes int64 // how many bytes Body holds; checked
+	// BodySHA256 is the SHA-256 value of Body in lower-case hex, when the
+	// caller took it as the bytes arrived. It becomes the payload digest
+	// without Body being hashed for it again: should Body have changed since,
+	// every reader of the file will tell. Empty has it computed.
+	BodySHA256 string
 
 	Time         time.Time // when the response came, or when the attempt ended
 	RequestTime  time.Time // when the request was sent; zero is Time
@@ -46,8 +61,14 @@ type Exchange struct {
 	// Decoded says that Body holds the bytes after its transfer and content
 	// encodings were taken off. Content-Encoding, Transfer-Encoding and
 	// Content-Length are then renamed to x-orig-…, and a Content-Length of
-	// the stored bytes is added; nothing is renamed when nothing differs.
+	// the stored bytes is added. Nothing is renamed when nothing differs, and
+	// nothing in a response that has no body by its kind (RFC 9112 section
+	// 6.3): to HEAD, and with status 1xx, 204 and 304.
 	Decoded bool
+
+	// Meta is what the browser told of the exchange; the record of the
+	// response has it, or that of the request when there was no response.
+	Meta Meta
 
 	// NoResponse says that nothing came back. Only the request is written,
 	// and a metadata record with Failure beside it.
@@ -64,21 +85,16 @@ func (w *Writer) Exchange(e Exchange) (responseID string, err error) {
 	if e.NoResponse {
 		return w.attempt(e)
 	}
-	rec := w.begin(gowarc.Response)
-	w.exchangeFields(rec, e, e.Time)
-	rec.field(gowarc.ContentType, "application/http; msgtype=response")
-	switch e.Truncated {
-	case "":
-	case "length", "time", "disconnect", "unspecified":
-		rec.field(gowarc.WarcTruncated, e.Truncated)
-	default:
-		rec.field(gowarc.WarcTruncated, "unspecified")
-	}
-	rec.mark.Decoded = e.Decoded
-	rec.block(rec.responseHead(e))
-	rec.stream(e.Body, e.BodyBytes)
+	rec := w.begin(kindResponse)
+	rec.exchangeFields(e, e.Time)
+	rec.field("Content-Type", "application/http; msgtype=response")
+	rec.truncated(e.Truncated)
+	rec.mark.Decoded, rec.mark.Meta = e.Decoded && !bodiless(e), e.Meta.clean()
+	rec.responseHead(e)
+	rec.body, rec.size, rec.sum, rec.parseable = e.Body, e.BodyBytes, e.BodySHA256, true
+	rec.packed = packed(e.Header, e.Decoded)
 	if err := w.append(rec); err != nil {
-		return "", fmt.Errorf("writing response of %s: %w", e.URL, err)
+		return "", fmt.Errorf("writing response of %s: %w", short(e.URL), err)
 	}
 	if _, err := w.request(e, rec.id); err != nil {
 		return rec.id, err
@@ -94,7 +110,7 @@ func (w *Writer) attempt(e Exchange) (string, error) {
 	}
 	why, _ := cleanValue(e.Failure)
 	_, err = w.Metadata(Resource{
-		URL: "urn:guzheng:no-response:" + withoutFragment(e.URL), MediaType: gowarc.ApplicationWarcFields,
+		URL: "urn:guzheng:no-response:" + withoutFragment(e.URL), MediaType: mediaFields,
 		Time: e.Time, ConcurrentTo: id, PageID: e.PageID, IP: e.IP,
 		Body: []byte("outcome: no response\r\nreason: " + why + "\r\n"),
 	})
@@ -107,54 +123,53 @@ func (w *Writer) request(e Exchange, response string) (string, error) {
 	if at.IsZero() {
 		at = e.Time
 	}
-	rec := w.begin(gowarc.Request)
-	w.exchangeFields(rec, e, at)
-	rec.field(gowarc.ContentType, "application/http; msgtype=request")
-	if response != "" {
-		rec.field(gowarc.WarcConcurrentTo, "<"+response+">")
+	rec := w.begin(kindRequest)
+	rec.exchangeFields(e, at)
+	rec.field("Content-Type", "application/http; msgtype=request")
+	rec.concurrent(response)
+	if e.NoResponse {
+		rec.mark.Meta = e.Meta.clean()
 	}
-	rec.block(rec.requestHead(e))
-	rec.block(e.RequestBody)
+	rec.requestHead(e)
+	rec.body, rec.size, rec.parseable = bytes.NewReader(e.RequestBody), int64(len(e.RequestBody)), true
+	rec.packed = packed(e.RequestHeader, false)
 	if err := w.append(rec); err != nil {
-		return "", fmt.Errorf("writing request of %s: %w", e.URL, err)
+		return "", fmt.Errorf("writing request of %s: %w", short(e.URL), err)
 	}
 	return rec.id, nil
 }
 
 // exchangeFields adds the WARC fields that response and request share.
-func (w *Writer) exchangeFields(rec *record, e Exchange, at time.Time) {
-	rec.date(at)
-	rec.target(withoutFragment(e.URL))
-	rec.field(gowarc.WarcWarcinfoID, "<"+w.info+">")
-	rec.address(e.IP)
-	if e.PageID != "" {
-		rec.field(gowarc.WarcPageID, e.PageID)
-	}
+func (r *record) exchangeFields(e Exchange, at time.Time) {
+	r.date(at)
+	r.target(withoutFragment(e.URL))
+	r.field("WARC-Warcinfo-ID", "<"+r.w.info+">")
+	r.address(e.IP)
+	r.page(e.PageID)
 	if e.ResourceType != "" {
-		rec.field(gowarc.WarcResourceType, strings.ToLower(e.ResourceType))
+		r.field("WARC-Resource-Type", strings.ToLower(e.ResourceType))
 	}
 	if e.Protocol != "" {
-		rec.field("WARC-Protocol", strings.ToLower(e.Protocol))
+		r.field("WARC-Protocol", strings.ToLower(e.Protocol))
 	}
 	if e.TLSProtocol != "" {
-		rec.field("WARC-Protocol", strings.ReplaceAll(strings.ToLower(e.TLSProtocol), " ", "/"))
+		r.field("WARC-Protocol", strings.ReplaceAll(strings.ToLower(e.TLSProtocol), " ", "/"))
 	}
 	if e.Cipher != "" {
-		rec.field("WARC-Cipher-Suite", e.Cipher)
+		r.field("WARC-Cipher-Suite", e.Cipher)
 	}
 }
 
 // responseHead is the status line and header of the response. HTTP/2 and
 // HTTP/3 are written in the form of HTTP/1.1, as readers expect; the protocol
 // spoken is in WARC-Protocol.
-func (r *record) responseHead(e Exchange) []byte {
-	var b bytes.Buffer
+func (r *record) responseHead(e Exchange) {
 	reason, altered := cleanValue(e.Reason)
 	if altered {
 		r.mark.Altered = append(r.mark.Altered, "reason-phrase")
 	}
-	fmt.Fprintf(&b, "%s %03d %s\r\n", version(e.Protocol), e.Status, reason)
-	rename := e.Decoded && differs(e.Header, e.BodyBytes)
+	r.w.head = fmt.Appendf(r.w.head, "%s %03d %s\r\n", version(e.Protocol), e.Status, reason)
+	rename := e.Decoded && !bodiless(e) && differs(e.Header, e.BodyBytes)
 	for _, f := range e.Header {
 		if strings.HasPrefix(f.Name, ":") {
 			continue
@@ -162,18 +177,16 @@ func (r *record) responseHead(e Exchange) []byte {
 		if rename && describesEncoding(f.Name) {
 			f.Name = "x-orig-" + strings.ToLower(f.Name)
 		}
-		r.headerLine(&b, f)
+		r.headerLine(f)
 	}
 	if rename {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", e.BodyBytes)
+		r.w.head = fmt.Appendf(r.w.head, "Content-Length: %d\r\n", e.BodyBytes)
 	}
-	b.WriteString("\r\n")
-	return b.Bytes()
+	r.w.head = append(r.w.head, '\r', '\n')
 }
 
 // requestHead is the request line and header.
-func (r *record) requestHead(e Exchange) []byte {
-	var b bytes.Buffer
+func (r *record) requestHead(e Exchange) {
 	target := e.RequestTarget
 	if target == "" {
 		target = originForm(e.URL)
@@ -185,7 +198,7 @@ func (r *record) requestHead(e Exchange) []byte {
 	if altered {
 		r.mark.Altered = append(r.mark.Altered, "method")
 	}
-	fmt.Fprintf(&b, "%s %s %s\r\n", method, escapeURI(target), version(e.Protocol))
+	r.w.head = fmt.Appendf(r.w.head, "%s %s %s\r\n", method, escapeURI(target), version(e.Protocol))
 	host := hasField(e.RequestHeader, "host")
 	for _, f := range e.RequestHeader {
 		if strings.HasPrefix(f.Name, ":") {
@@ -194,14 +207,19 @@ func (r *record) requestHead(e Exchange) []byte {
 			}
 			f.Name, host = "Host", true // RFC 9113 section 8.3.1
 		}
-		r.headerLine(&b, f)
+		if contains(e.Withheld, f.Name) {
+			f.Value = WithheldValue
+			if !contains(r.mark.Withheld, f.Name) {
+				r.mark.Withheld = append(r.mark.Withheld, f.Name)
+			}
+		}
+		r.headerLine(f)
 	}
-	b.WriteString("\r\n")
-	return b.Bytes()
+	r.w.head = append(r.w.head, '\r', '\n')
 }
 
 // headerLine writes one field so that it stays one line.
-func (r *record) headerLine(b *bytes.Buffer, f Field) {
+func (r *record) headerLine(f Field) {
 	name, n := cleanName(f.Name)
 	value, v := cleanValue(f.Value)
 	if name == "" {
@@ -210,10 +228,13 @@ func (r *record) headerLine(b *bytes.Buffer, f Field) {
 	if n || v {
 		r.mark.Altered = append(r.mark.Altered, name)
 	}
-	b.WriteString(name)
-	b.WriteString(": ")
-	b.WriteString(value)
-	b.WriteString("\r\n")
+	r.w.head = appendLine(r.w.head, name, value)
+}
+
+// bodiless reports whether the response has no body whatever its header says
+// (RFC 9112 section 6.3). Should one have come nevertheless, it counts.
+func bodiless(e Exchange) bool {
+	return e.BodyBytes == 0 && (e.Method == "HEAD" || e.Status >= 100 && e.Status < 200 || e.Status == 204 || e.Status == 304)
 }
 
 // describesEncoding reports whether the field is about the bytes on the
@@ -239,6 +260,11 @@ func differs(header []Field, stored int64) bool {
 		lengths++
 	}
 	return lengths != 1
+}
+
+// contains reports whether name is one of names, in any case.
+func contains(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 func hasField(header []Field, name string) bool {

@@ -97,6 +97,37 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
+// FuzzExchange writes whatever a server may send; what the writer takes, the
+// reader reads, and the index has one line.
+func FuzzExchange(f *testing.F) {
+	f.Add("https://shop.example/", "Set-Cookie", "a=1", "OK", 200, []byte("<p>199"), true)
+	f.Add("data:text/plain,\xff", "a\r\nb", "\x00\x7f\xff", "\n", -1, []byte(nil), false)
+	f.Add("http://[::1", ":status", "x", "", 304, []byte("x"), true)
+	f.Fuzz(func(t *testing.T, url, name, value, reason string, status int, body []byte, decoded bool) {
+		var buf bytes.Buffer
+		w := newWriter(t, &buf)
+		e := page(url, "")
+		e.Header, e.RequestHeader = []warc.Field{{Name: name, Value: value}, {Name: "Content-Length", Value: value}}, []warc.Field{{Name: name, Value: value}}
+		e.Reason, e.Status, e.Decoded, e.Method, e.Protocol, e.Cipher, e.PageID, e.IP = reason, status, decoded, name, value, value, value, value
+		e.Body, e.BodyBytes = bytes.NewReader(body), int64(len(body))
+		e.Meta = warc.Meta{Initiator: &warc.Initiator{Type: name, URL: url}, Cache: value, Frame: value}
+		if _, err := w.Exchange(e); err != nil {
+			t.Fatal(err)
+		}
+		recs, errs := records(bytes.NewReader(buf.Bytes()))
+		if errors.Join(errs...) != nil || len(recs) != 3 || recs[1].PayloadBytes != int64(len(body)) {
+			t.Fatalf("%d records, %v", len(recs), errs)
+		}
+		if len(recs[1].MessageHeader) > 3 {
+			t.Fatalf("header injected: %q", recs[1].MessageHeader)
+		}
+		index, err := warc.Index(bytes.NewReader(buf.Bytes()), "x.warc.gz")
+		if err != nil || bytes.Count(index, []byte("\n")) != 1 {
+			t.Fatalf("index %q, %v", index, err)
+		}
+	})
+}
+
 func FuzzSalvage(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte, raw bool) {

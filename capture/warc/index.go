@@ -34,7 +34,11 @@ type indexEntry struct {
 // which is where replay looks for it. A record with a wrong digest ends the
 // index with an error, as does broken form.
 func Index(r io.Reader, filename string) ([]byte, error) {
-	lines, err := indexLines(r, filename)
+	x, err := indexer(r, filename)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := x.all()
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +49,76 @@ func Index(r io.Reader, filename string) ([]byte, error) {
 // ErrIndex is wrapped when an index does not fit the file it is over.
 var ErrIndex = errors.New("index does not fit the records")
 
-// CheckIndex reads a WARC file and compares the index of it, from another
-// hand, with what the records say: every indexable record has exactly one
-// line, every line one record, and place, length, digests, URL, time, status
-// and media type agree. Keys are compared for order only, so that an index by
-// an older rule stays valid. Complaints wrap ErrIndex.
+// CheckIndex reads a WARC file and compares an index of it with the records:
+// see Indexer.Check.
 func CheckIndex(r io.Reader, index []byte, filename string) error {
-	lines, err := indexLines(r, filename)
+	x, err := indexer(r, filename)
+	if err != nil {
+		return err
+	}
+	return x.Check(index)
+}
+
+// indexer gives every record of a file to a new Indexer.
+func indexer(r io.Reader, filename string) (*Indexer, error) {
+	x := &Indexer{Filename: filename}
+	for rec, err := range Records(r) {
+		if err != nil {
+			return nil, fmt.Errorf("indexing %s: %w", filename, err)
+		}
+		if err := x.Add(rec); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// An Indexer makes the lines of an index from records as they are read, for
+// callers that read them for another purpose too.
+type Indexer struct {
+	Filename string // of the WARC file, as the lines name it
+
+	lines []string
+	last  *Record // response that may yet meet its request
+}
+
+// Add takes the next record of the file.
+func (x *Indexer) Add(rec Record) error {
+	if rec.Type == "request" && x.last != nil && x.last.URI == rec.URI {
+		return x.flush(&rec)
+	}
+	if err := x.flush(nil); err != nil {
+		return err
+	}
+	if indexed(rec) {
+		x.last = &rec
+	}
+	return nil
+}
+
+// flush makes the line of the record that waits, when there is one.
+func (x *Indexer) flush(req *Record) error {
+	if x.last == nil {
+		return nil
+	}
+	line, err := indexLine(*x.last, req, x.Filename)
+	x.lines, x.last = append(x.lines, line), nil
+	return err
+}
+
+// all returns the lines in the order of the records.
+func (x *Indexer) all() ([]string, error) {
+	err := x.flush(nil)
+	return x.lines, err
+}
+
+// Check compares an index, from another hand, with what the records say that
+// were added: every indexable record has exactly one line, every line one
+// record, and place, length, digests, URL, time, status and media type agree.
+// Keys are compared for order only, so that an index by an older rule stays
+// valid. Complaints wrap ErrIndex.
+func (x *Indexer) Check(index []byte) error {
+	lines, err := x.all()
 	if err != nil {
 		return err
 	}
@@ -106,38 +173,6 @@ func comparable(line string) (offset, rest string, err error) {
 	e.Method, e.RequestBody = "", ""
 	b, err := json.Marshal(e)
 	return e.Offset, stamp + " " + string(b), err
-}
-
-// indexLines makes the lines in the order of the records.
-func indexLines(r io.Reader, filename string) ([]string, error) {
-	var out []string
-	var last *Record // response that may yet meet its request
-	flush := func(req *Record) error {
-		if last == nil {
-			return nil
-		}
-		line, err := indexLine(*last, req, filename)
-		out, last = append(out, line), nil
-		return err
-	}
-	for rec, err := range Records(r) {
-		if err != nil {
-			return nil, fmt.Errorf("indexing %s: %w", filename, err)
-		}
-		if rec.Type == "request" && last != nil && last.URI == rec.URI {
-			if err := flush(&rec); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err := flush(nil); err != nil {
-			return nil, err
-		}
-		if indexed(rec) {
-			last = &rec
-		}
-	}
-	return out, flush(nil)
 }
 
 // indexed reports whether a record has a line.

@@ -38,8 +38,21 @@ func warcio(t *testing.T) string {
 	return dir
 }
 
+// A post is a request with a body.
+type post struct{ name, method, contentType, body string }
+
+// exchange is the post with its answer.
+func (p post) exchange() warc.Exchange {
+	e := page("https://shop.example/api/"+p.name+"?v=1", `{"ok":true}`)
+	e.Method, e.RequestBody = p.method, []byte(p.body)
+	if p.contentType != "" {
+		e.RequestHeader = append(e.RequestHeader, warc.Field{Name: "content-type", Value: p.contentType})
+	}
+	return e
+}
+
 // posts are the request bodies whose index keys have rules of their own.
-var posts = []struct{ name, method, contentType, body string }{
+var posts = []post{
 	{"form", "POST", "application/x-www-form-urlencoded", "a=1&b=%E8%8C%B6+x&c=%2F&d=50%25"},
 	{"form-broken-escape", "POST", "application/x-www-form-urlencoded", "a=%zz"},
 	{"form-hash", "POST", "application/x-www-form-urlencoded; charset=UTF-8", "a=1#frag&b=2 3"},
@@ -58,6 +71,14 @@ var posts = []struct{ name, method, contentType, body string }{
 	{"no-type", "PUT", "", "x=1"},
 	{"head", "HEAD", "", ""},
 	{"options", "OPTIONS", "application/json", `{"a":1}`},
+}
+
+// hugePosts are bodies of which the index key has the beginning.
+var hugePosts = []post{
+	{"form-huge", "POST", "application/x-www-form-urlencoded", "a=" + strings.Repeat("0123456789", 20<<10)},
+	{"json-huge", "POST", "application/json", `{"a":"` + strings.Repeat("x", 8<<10) + `","b":"` + strings.Repeat("茶", 400<<10) + `","c":1}`},
+	{"multipart-huge", "POST", "multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + strings.Repeat("y", 1<<20) + "\r\n--XX\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n2\r\n--XX--\r\n"},
+	{"binary-huge", "PUT", "application/octet-stream", strings.Repeat("\x00\x01\xfe\xff+/.", 30<<10)},
 }
 
 // sample writes a file with everything the writer can write.
@@ -87,16 +108,27 @@ func sample(t testing.TB) []byte {
 	exchange(broken)
 	exchange(warc.Exchange{URL: "https://gone.example/x", Method: "GET", Time: testTime, NoResponse: true, Failure: "net::ERR_CONNECTION_RESET"})
 	for _, p := range posts {
-		e := page("https://shop.example/api/"+p.name+"?v=1", `{"ok":true}`)
-		e.Method, e.RequestBody = p.method, []byte(p.body)
-		if p.contentType != "" {
-			e.RequestHeader = append(e.RequestHeader, warc.Field{Name: "content-type", Value: p.contentType})
-		}
-		exchange(e)
+		exchange(p.exchange())
 	}
+	for _, b := range bare {
+		exchange(b.exchange())
+	}
+	socket := page("wss://shop.example/prices?k=1", "")
+	socket.Status, socket.Protocol, socket.ResourceType = 101, "http/1.1", "websocket"
+	opened := exchange(socket)
+	lines := frames(t)
+	if _, err := w.Frames(warc.Frames{URL: socket.URL, Time: testTime, Body: strings.NewReader(lines), BodyBytes: int64(len(lines)),
+		ConcurrentTo: opened, PageID: "page-1", IP: "192.0.2.7", Truncated: "length"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.DNS("shop.example", testTime, "[2001:db8::1]:53", []byte("20260504030201\nshop.example. 60 IN A 192.0.2.7\n"), "page-1"); err != nil {
+		t.Fatal(err)
+	}
+	told := page("https://shop.example/told", "<p>told")
+	told.Meta, told.Withheld = everything(), []string{"accept"}
+	exchange(told)
 	for _, r := range []warc.Resource{
 		{URL: "urn:view:https://shop.example/", MediaType: "image/png", Time: testTime, Body: []byte("\x89PNG"), ConcurrentTo: id, PageID: "page-1"},
-		{URL: "dns:shop.example", MediaType: "text/dns", Time: testTime, Body: []byte("20260504030201\nshop.example. 60 IN A 192.0.2.7\n"), IP: "[2001:db8::1]"},
 		{URL: "urn:empty", Time: testTime, IP: "nonsense"},
 	} {
 		if _, err := w.Resource(r); err != nil {
@@ -133,7 +165,7 @@ func TestJudgeReadsRecords(t *testing.T) {
 		if claimed != "" && claimed != payload {
 			t.Errorf("%s: payload %s, claimed %s", rec.URI, payload, claimed)
 		}
-		want = append(want, fmt.Sprintf("%s %s %s %s %s %d", rec.Type, rec.URI, claimed, payload, rec.StartLine, rec.Offset))
+		want = append(want, fmt.Sprintf("%s %s %s %s %s %d", rec.Type, rec.URI, claimed, payload, strings.TrimRight(rec.StartLine, " "), rec.Offset)) // warcio trims it
 	}
 	var got []string
 	for line := range strings.Lines(string(out)) {
@@ -151,16 +183,31 @@ func TestJudgeReadsRecords(t *testing.T) {
 	}
 }
 
-func TestJudgeMakesSameIndex(t *testing.T) {
+func TestJudgeMakesSameIndex(t *testing.T) { sameIndex(t, sample(t)) }
+
+// The key is of the whole body as far as it goes into it.
+func TestJudgeMakesSameIndexOfHugePosts(t *testing.T) {
+	var buf bytes.Buffer
+	w := newWriter(t, &buf)
+	for _, p := range hugePosts {
+		if _, err := w.Exchange(p.exchange()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameIndex(t, buf.Bytes())
+}
+
+// sameIndex has npm warcio make the index too.
+func sameIndex(t *testing.T, b []byte) {
+	t.Helper()
 	dir := warcio(t)
 	file := filepath.Join(t.TempDir(), "data.warc.gz")
-	b := sample(t)
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "dist", "cli.js"), "cdx-index", "--format", "cdxj", file).Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatal(err)
 	}
 	ours, err := warc.Index(bytes.NewReader(b), "data.warc.gz")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // Limits of the reader.
 const (
 	maxHead  = 4 << 20 // bytes of the WARC fields, and of the HTTP header, of one record
-	maxQuery = 1 << 20 // bytes of a request body that Index looks at
+	maxQuery = 4 << 20 // bytes of a request body that Index looks at; of longer JSON the key has nothing
 )
 
 // ErrFormat is wrapped by complaints about the form of a file. What follows
@@ -106,27 +106,32 @@ func Salvage(r io.Reader) (whole int64, records int, err error) {
 	return whole, records, nil
 }
 
-// A reader walks over the gzip members of a file.
+// A reader walks over the gzip members of a file. Its parts are used by one
+// record after the other.
 type reader struct {
-	tap *tap
-	gz  *gzip.Reader
-	br  *bufio.Reader
+	tap     *tap
+	gz      *gzip.Reader
+	br      *bufio.Reader // over gz
+	block   digester      // over br
+	message *bufio.Reader // over block
+	payload digester      // over message
+	chunk   []byte
 }
 
 func newReader(r io.Reader) *reader {
-	return &reader{tap: &tap{src: bufio.NewReaderSize(r, 1<<16), h: sha256.New()}, br: bufio.NewReaderSize(nil, 1<<15)}
+	return &reader{tap: newTap(r), br: bufio.NewReaderSize(nil, 1<<15), message: bufio.NewReaderSize(nil, 1<<15),
+		block: digester{h: sha256.New()}, payload: digester{h: sha256.New()}, chunk: make([]byte, chunkSize)}
 }
 
 // next reads one record, or returns io.EOF.
 func (r *reader) next() (Record, error) {
-	if _, err := r.tap.src.Peek(1); err != nil {
+	if _, err := r.tap.buf.Peek(1); err != nil {
 		if err == io.EOF {
 			return Record{}, io.EOF
 		}
 		return Record{}, fmt.Errorf("reading WARC: %w", err)
 	}
-	start := r.tap.n
-	r.tap.reset()
+	start := r.tap.taken()
 	rec, err := r.member()
 	if r.tap.err != nil {
 		return Record{}, fmt.Errorf("reading WARC at byte %d: %w", start, r.tap.err)
@@ -137,7 +142,7 @@ func (r *reader) next() (Record, error) {
 	if err != nil {
 		err = fmt.Errorf("reading WARC record at byte %d: %w", start, err)
 	}
-	rec.Offset, rec.Length = start, r.tap.n-start
+	rec.Offset, rec.Length = start, r.tap.taken()-start
 	rec.RecordDigest = "sha256:" + hex.EncodeToString(r.tap.sum())
 	return rec, err
 }
@@ -146,9 +151,9 @@ func (r *reader) next() (Record, error) {
 func (r *reader) member() (Record, error) {
 	var err error
 	if r.gz == nil {
-		r.gz, err = gzip.NewReader(r.tap)
+		r.gz, err = gzip.NewReader(r.tap.buf)
 	} else {
-		err = r.gz.Reset(r.tap)
+		err = r.gz.Reset(r.tap.buf)
 	}
 	if err != nil {
 		r.gz = nil
@@ -156,7 +161,7 @@ func (r *reader) member() (Record, error) {
 	}
 	r.gz.Multistream(false)
 	r.br.Reset(r.gz)
-	rec, err := readRecord(r.br)
+	rec, err := r.record()
 	if err != nil && !errors.Is(err, ErrDigest) {
 		return Record{}, cut(err)
 	}
@@ -176,35 +181,34 @@ func cut(err error) error {
 	return err
 }
 
-// readRecord reads the fields, the block and the four closing bytes
-// (WARC 1.1 section 4).
-func readRecord(br *bufio.Reader) (Record, error) {
+// record reads the fields, the block and the four closing bytes (WARC 1.1
+// section 4).
+func (r *reader) record() (Record, error) {
 	var rec Record
 	left := maxHead
-	line, err := readLine(br, &left)
+	line, err := readLine(r.br, &left)
 	if err != nil {
 		return rec, err
 	}
 	if line != "WARC/1.1" && line != "WARC/1.0" {
 		return rec, fmt.Errorf("version line %.20q", line)
 	}
-	if rec.Header, err = readFields(br, &left, true); err != nil {
+	if rec.Header, err = readFields(r.br, &left, true); err != nil {
 		return rec, err
 	}
 	size, err := rec.interpret()
 	if err != nil {
 		return rec, err
 	}
-	block := newDigester(io.LimitReader(br, size))
-	if err := rec.readBlock(block); err != nil {
+	r.block.from(io.LimitReader(r.br, size))
+	if err := r.readBlock(&rec); err != nil {
 		return rec, err
 	}
-	if block.n != size {
-		return rec, fmt.Errorf("block of %d bytes, want %d: %w", block.n, size, io.ErrUnexpectedEOF)
+	if r.block.n != size {
+		return rec, fmt.Errorf("block of %d bytes, want %d: %w", r.block.n, size, io.ErrUnexpectedEOF)
 	}
-	rec.BlockBytes, rec.BlockDigest = block.n, block.digest()
 	var end [4]byte
-	if _, err := io.ReadFull(br, end[:]); err != nil {
+	if _, err := io.ReadFull(r.br, end[:]); err != nil {
 		return rec, cut(err)
 	}
 	if string(end[:]) != "\r\n\r\n" {
@@ -248,29 +252,49 @@ func (r *Record) interpret() (int64, error) {
 	return int64(size), nil
 }
 
-// readBlock hashes the block and parses the HTTP message in it.
-func (r *Record) readBlock(block *digester) error {
-	ct := strings.ToLower(r.Field("Content-Type"))
-	http := strings.HasPrefix(ct, "application/http") && (r.Type == "response" || r.Type == "request" || r.Type == "revisit")
-	br := bufio.NewReaderSize(block, 1<<15)
-	if http {
-		if err := r.readMessageHead(br); err != nil {
+// readBlock hashes the block and parses the HTTP message in it. Where there
+// is none, the payload is the block.
+func (r *reader) readBlock(rec *Record) error {
+	ct := strings.ToLower(rec.Field("Content-Type"))
+	if !strings.HasPrefix(ct, "application/http") || rec.Type != "response" && rec.Type != "request" && rec.Type != "revisit" {
+		if err := r.discard(&r.block); err != nil {
 			return err
 		}
+		rec.BlockBytes, rec.BlockDigest = r.block.n, r.block.digest()
+		rec.PayloadBytes, rec.PayloadDigest = rec.BlockBytes, rec.BlockDigest
+		rec.setMIME()
+		return nil
 	}
-	payload := newDigester(br)
-	if r.Type == "request" {
-		var err error
-		if r.body, err = io.ReadAll(io.LimitReader(payload, maxQuery)); err != nil {
-			return err
-		}
-	}
-	if _, err := io.Copy(io.Discard, payload); err != nil {
+	r.message.Reset(&r.block)
+	if err := rec.readMessageHead(r.message); err != nil {
 		return err
 	}
-	r.PayloadBytes, r.PayloadDigest = payload.n, payload.digest()
-	r.setMIME()
+	r.payload.from(r.message)
+	if rec.Type == "request" {
+		var err error
+		if rec.body, err = io.ReadAll(io.LimitReader(&r.payload, maxQuery)); err != nil {
+			return err
+		}
+	}
+	if err := r.discard(&r.payload); err != nil {
+		return err
+	}
+	rec.BlockBytes, rec.BlockDigest = r.block.n, r.block.digest()
+	rec.PayloadBytes, rec.PayloadDigest = r.payload.n, r.payload.digest()
+	rec.setMIME()
 	return nil
+}
+
+// discard reads to the end. The pieces are large, since hashing small ones is
+// slow.
+func (r *reader) discard(from io.Reader) error {
+	for {
+		if _, err := from.Read(r.chunk); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // readMessageHead reads the start line and header of an HTTP message. Real

@@ -3,16 +3,21 @@ package warc_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nlnwa/gowarc"
 
 	"guzheng/capture/warc"
+	"guzheng/capture/warc/warctest"
 )
 
 // records reads all, with the error of each.
@@ -23,9 +28,35 @@ func records(r io.Reader) (recs []warc.Record, errs []error) {
 	return recs, errs
 }
 
+// Offset, length and digest of a record are those of its gzip member, however
+// the file is given and however large the member.
 func TestRecordsCoverTheFile(t *testing.T) {
 	b := sample(t)
 	recs, errs := records(iotest.OneByteReader(bytes.NewReader(b)))
+	covers(t, b, recs, errs)
+	if recs[0].Type != "warcinfo" || recs[1].Type != "response" || recs[1].Status != 200 || recs[1].MIME != "text/html" ||
+		recs[2].Type != "request" || recs[2].Field("WARC-Concurrent-To") != "<"+recs[1].ID+">" {
+		t.Errorf("unexpected first records: %+v", recs[:3])
+	}
+	var buf bytes.Buffer
+	w := newWriter(t, &buf)
+	for _, n := range []int{0, 1, 65_000, 65_536, 70_000, 1 << 20, 3} {
+		e := page("https://shop.example/", "")
+		e.Header = []warc.Field{{Name: "Content-Type", Value: "image/png"}}
+		e.Body, e.BodyBytes = io.LimitReader(newEndless(), int64(n)), int64(n)
+		if _, err := w.Exchange(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range []io.Reader{bytes.NewReader(buf.Bytes()), iotest.HalfReader(bytes.NewReader(buf.Bytes())), iotest.DataErrReader(bytes.NewReader(buf.Bytes()))} {
+		recs, errs := records(r)
+		covers(t, buf.Bytes(), recs, errs)
+	}
+}
+
+// covers compares records with the bytes they were read from.
+func covers(t *testing.T, b []byte, recs []warc.Record, errs []error) {
+	t.Helper()
 	var at int64
 	for i, rec := range recs {
 		if errs[i] != nil {
@@ -33,6 +64,9 @@ func TestRecordsCoverTheFile(t *testing.T) {
 		}
 		if rec.Offset != at {
 			t.Errorf("record %d at %d, want %d", i, rec.Offset, at)
+		}
+		if sum := sha256.Sum256(b[at : at+rec.Length]); rec.RecordDigest != "sha256:"+hex.EncodeToString(sum[:]) {
+			t.Errorf("record %d: digest of the member is %s", i, rec.RecordDigest)
 		}
 		at += rec.Length
 		if rec.Field("WARC-Block-Digest") != rec.BlockDigest {
@@ -42,13 +76,9 @@ func TestRecordsCoverTheFile(t *testing.T) {
 	if at != int64(len(b)) {
 		t.Errorf("records cover %d bytes of %d", at, len(b))
 	}
-	if recs[0].Type != "warcinfo" || recs[1].Type != "response" || recs[1].Status != 200 || recs[1].MIME != "text/html" ||
-		recs[2].Type != "request" || recs[2].Field("WARC-Concurrent-To") != "<"+recs[1].ID+">" {
-		t.Errorf("unexpected first records: %+v", recs[:3])
-	}
 }
 
-// The library that builds the records also reads them, strictly.
+// Another library reads the records, strictly.
 func TestLibraryReadsStrictly(t *testing.T) {
 	file := t.TempDir() + "/data.warc.gz"
 	b := sample(t)
@@ -76,6 +106,35 @@ func TestLibraryReadsStrictly(t *testing.T) {
 			t.Errorf("record %d: at %d, want %d", i, off, recs[i].Offset)
 		}
 		rec.Close()
+	}
+}
+
+// What another hand finds of the exchanges is what our reader finds.
+func TestTrafficByAnotherHand(t *testing.T) {
+	file := t.TempDir() + "/data.warc.gz"
+	b := sample(t)
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var want []warctest.Line
+	answers := map[string]warc.Record{}
+	recs, _ := records(bytes.NewReader(b))
+	for _, r := range recs {
+		switch r.Type {
+		case "response":
+			answers["<"+r.ID+">"] = r
+		case "request":
+			a := answers[r.Field("WARC-Concurrent-To")]
+			want = append(want, warctest.Line{Method: r.Method, URL: r.URI, Status: a.Status, Payload: a.PayloadDigest})
+		}
+	}
+	got := warctest.Traffic(t, file)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("gowarc reads other exchanges (-ours +gowarc):\n%s", d)
+	}
+	if len(got) < 30 || got[0] != (warctest.Line{Method: "GET", URL: "https://www2.shop.example/", Status: 200,
+		Payload: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("<title>店</title>")))}) {
+		t.Errorf("%d exchanges, first %+v", len(got), got[0])
 	}
 }
 

@@ -1,88 +1,112 @@
 package warc
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
+	"unicode/utf8"
 
-	"github.com/nlnwa/gowarc"
 	"github.com/nlnwa/whatwg-url/url"
 )
 
-// A record is one record being built: a gowarc builder, the marks that go
-// into WARC-JSON-Metadata, and the first fault.
+// Types of records (WARC 1.1 section 6).
+const (
+	kindInfo     = "warcinfo"
+	kindResponse = "response"
+	kindRequest  = "request"
+	kindResource = "resource"
+	kindMetadata = "metadata"
+)
+
+// mediaFields is the type of a block of named fields (WARC 1.1 section 4).
+const mediaFields = "application/warc-fields"
+
+// dateForm is WARC-Date with milliseconds (WARC 1.1 section 5.4 allows
+// fractions).
+const dateForm = "2006-01-02T15:04:05.000Z"
+
+// A record is one record being built: its type, the body that follows
+// Writer.head in its block, the marks that go into WARC-JSON-Metadata, and the
+// first fault. Its fields are Writer.fields.
 type record struct {
-	b    gowarc.WarcRecordBuilder
+	w    *Writer
+	kind string
 	id   string
-	mark marks
-	err  error
+	body io.Reader // nil is none
+	size int64     // of body
+	sum  string    // SHA-256 of body in hex, when the caller knows it
+	// packed says that the body gains nothing by compression.
+	packed bool
+	mark   marks
+	err    error
+
+	again     func() (io.Reader, error) // body once more, after it was measured
+	blockSum  string
+	parseable bool // the block is an HTTP message, with a payload of its own
 }
 
-// marks is what the writer did to what it was given. It becomes the
-// WARC-JSON-Metadata field.
+// marks is what the writer did to what it was given, and what the caller
+// tells of an exchange. It becomes the WARC-JSON-Metadata field.
 type marks struct {
-	Decoded bool     `json:"decoded,omitempty"` // the body is stored without its transfer and content encodings
-	Altered []string `json:"altered,omitempty"` // header fields whose bytes were percent-encoded
-	Dropped []string `json:"dropped,omitempty"` // WARC fields that could not be written, with their values
+	Decoded  bool     `json:"decoded,omitempty"`  // the body is stored without its transfer and content encodings
+	Altered  []string `json:"altered,omitempty"`  // header fields whose bytes were percent-encoded
+	Dropped  []string `json:"dropped,omitempty"`  // WARC fields that could not be written, with the beginning of their values
+	Withheld []string `json:"withheld,omitempty"` // header fields whose value was left out
+	Meta
 }
 
-// building is held around gowarc.NewRecordBuilder: gowarc 1.6.0 sets a global
-// variable of its UUID package for every record, unguarded, so that two
-// Writers in one process would race. It guards nothing of ours.
-var building sync.Mutex
-
-func newBuilder(kind gowarc.RecordType, opts []gowarc.WarcRecordOption) gowarc.WarcRecordBuilder {
-	building.Lock()
-	defer building.Unlock()
-	return gowarc.NewRecordBuilder(kind, opts...)
-}
-
-func (w *Writer) begin(kind gowarc.RecordType) *record {
-	opts := []gowarc.WarcRecordOption{
-		gowarc.WithStrictValidation(),
-		gowarc.WithVersion(gowarc.V1_1),
-		gowarc.WithDefaultDigestAlgorithm("sha256"),
-		gowarc.WithDefaultDigestEncoding(gowarc.Base16),
-		gowarc.WithBufferTmpDir(w.tmpDir),
-		gowarc.WithBufferMaxMemBytes(maxMemory),
-	}
-	if kind == gowarc.Resource || kind == gowarc.Metadata {
-		// Their blocks are bytes of the caller's and have no form to check.
-		opts = append(opts, gowarc.WithSkipParseBlock())
-	}
-	rec := &record{b: newBuilder(kind, opts)}
+// begin starts a record. The one before must have been appended or given up.
+func (w *Writer) begin(kind string) *record {
+	w.fields, w.head = w.fields[:0], w.head[:0]
+	rec := &record{w: w, kind: kind}
 	rec.id, rec.err = w.newID()
-	rec.field(gowarc.WarcRecordID, "<"+rec.id+">")
+	rec.field("WARC-Type", kind)
+	rec.field("WARC-Record-ID", "<"+rec.id+">")
 	return rec
 }
 
-// field adds one WARC field. A value that would break the framing is
-// percent-encoded and marked.
+// field adds one WARC field. A value that would break the framing or is not
+// UTF-8 (WARC 1.1 section 4) is percent-encoded and marked.
 func (r *record) field(name, value string) {
 	clean, altered := cleanValue(value)
+	if !utf8.ValidString(clean) {
+		clean, altered = percent(clean, func(c byte) bool { return c >= 0x80 })
+	}
 	if altered {
 		r.mark.Altered = append(r.mark.Altered, name)
 	}
-	r.b.AddWarcHeader(name, clean)
+	r.w.fields = append(r.w.fields, Field{name, clean})
 }
 
 func (r *record) date(t time.Time) {
-	r.field(gowarc.WarcDate, t.UTC().Format(dateForm))
+	r.field("WARC-Date", t.UTC().Format(dateForm))
 }
 
 // target adds WARC-Target-URI. What is no absolute URI to the WHATWG rules,
 // which readers go by, is written as a urn: and marked as dropped.
 func (r *record) target(uri string) {
-	esc := escapeURI(uri)
-	if _, err := url.Parse(esc); err != nil || esc == "" {
-		r.mark.Dropped = append(r.mark.Dropped, gowarc.WarcTargetURI+": "+uri)
-		esc = "urn:guzheng:uri:" + esc
+	w := r.w
+	if len(uri) > maxHead {
+		r.err = fmt.Errorf("address of %d bytes, at most %d can be read back", len(uri), maxHead)
+		return
 	}
-	r.field(gowarc.WarcTargetURI, esc)
+	if w.target == "" || w.uri != uri {
+		w.uri, w.target = uri, escapeURI(uri)
+		_, err := url.Parse(w.target)
+		if w.isURI = err == nil && w.target != ""; !w.isURI {
+			w.target = "urn:guzheng:uri:" + w.target
+		}
+	}
+	if !w.isURI {
+		r.mark.Dropped = append(r.mark.Dropped, "WARC-Target-URI: "+short(uri))
+	}
+	r.field("WARC-Target-URI", w.target)
 }
 
 // address adds WARC-IP-Address; what is no address is marked as dropped.
@@ -92,56 +116,122 @@ func (r *record) address(ip string) {
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(ip, "["), "]")
 	if net.ParseIP(bare) == nil {
-		r.mark.Dropped = append(r.mark.Dropped, gowarc.WarcIPAddress+": "+ip)
+		r.mark.Dropped = append(r.mark.Dropped, "WARC-IP-Address: "+short(ip))
 		return
 	}
-	r.field(gowarc.WarcIPAddress, bare)
+	r.field("WARC-IP-Address", bare)
 }
 
-// block appends bytes to the record's block.
-func (r *record) block(p []byte) {
-	if r.err == nil {
-		_, r.err = r.b.Write(p)
+// concurrent adds WARC-Concurrent-To, when there is an id.
+func (r *record) concurrent(id string) {
+	if id != "" {
+		r.field("WARC-Concurrent-To", "<"+id+">")
 	}
 }
 
-// stream appends body, which must hold exactly want bytes.
-func (r *record) stream(body io.Reader, want int64) {
-	if r.err != nil || body == nil && want == 0 {
-		return
+// page adds WARC-Page-ID, when there is one.
+func (r *record) page(id string) {
+	if id != "" {
+		r.field("WARC-Page-ID", id)
 	}
-	if body == nil {
-		body = strings.NewReader("")
+}
+
+// truncated adds WARC-Truncated (WARC 1.1 section 5.13) when the body is not
+// whole.
+func (r *record) truncated(why string) {
+	switch why {
+	case "":
+	case "length", "time", "disconnect", "unspecified":
+		r.field("WARC-Truncated", why)
+	default:
+		r.field("WARC-Truncated", "unspecified")
 	}
-	n, err := io.Copy(writerOnly{r.b}, body)
+}
+
+// encode adds the last fields and writes the WARC header into Writer.lines.
+func (w *Writer) encode(r *record) error {
+	if err := r.finish(); err != nil {
+		return err
+	}
+	r.field("Content-Length", strconv.FormatInt(int64(len(w.head))+r.size, 10))
+	r.field("WARC-Block-Digest", "sha256:"+r.blockSum)
 	switch {
-	case err != nil:
-		r.err = fmt.Errorf("reading body: %w", err)
-	case n != want:
-		r.err = fmt.Errorf("reading body: %d bytes, want %d", n, want)
+	case r.parseable:
+		r.field("WARC-Payload-Digest", "sha256:"+r.sum)
+	case r.kind == kindResource:
+		r.field("WARC-Payload-Digest", "sha256:"+r.blockSum)
 	}
+	w.lines = append(w.lines[:0], "WARC/1.1\r\n"...)
+	for _, f := range w.fields {
+		w.lines = appendLine(w.lines, f.Name, f.Value)
+	}
+	w.lines = append(w.lines, '\r', '\n')
+	return r.check()
 }
 
-// writerOnly hides the builder's ReadFrom, which reads into all of its
-// memory before it turns to the file.
-type writerOnly struct{ io.Writer }
+// appendLine appends "name: value" and the line's end.
+func appendLine(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, '\r', '\n')
+}
 
 // finish adds the marks.
-func (r *record) finish() {
-	if r.err != nil || (!r.mark.Decoded && r.mark.Altered == nil && r.mark.Dropped == nil) {
-		return
-	}
+func (r *record) finish() error {
 	b, err := json.Marshal(r.mark)
 	if err != nil {
-		r.err = fmt.Errorf("encoding marks: %w", err)
-		return
+		return fmt.Errorf("encoding marks: %w", err)
 	}
-	r.b.AddWarcHeader(gowarc.WarcJSONMetadata, asciiJSON(b))
+	if string(b) != "{}" {
+		r.field("WARC-JSON-Metadata", asciiJSON(b))
+	}
+	return nil
 }
+
+// check applies to a finished record what WARC 1.1 sections 4 to 6 demand of
+// it and what this package's reader can take.
+func (r *record) check() error {
+	for _, name := range single {
+		n := 0
+		for _, f := range r.w.fields {
+			if strings.EqualFold(f.Name, name) {
+				n++
+			}
+		}
+		if n > 1 || n == 0 && slices.Contains(required(r.kind), name) {
+			return fmt.Errorf("field %s occurs %d times", name, n)
+		}
+	}
+	date := firstField(r.w.fields, "WARC-Date")
+	if _, err := time.Parse(dateForm, date); err != nil {
+		return fmt.Errorf("WARC-Date %q is not of four digits' years", date)
+	}
+	if n := max(len(r.w.lines), len(r.w.head)); n > maxHead {
+		return fmt.Errorf("header of %d bytes, at most %d can be read back", n, maxHead)
+	}
+	return nil
+}
+
+// required are the fields that records of a type must have.
+func required(kind string) []string {
+	all := []string{"WARC-Type", "WARC-Record-ID", "WARC-Date", "Content-Length", "Content-Type", "WARC-Block-Digest"}
+	switch kind {
+	case kindResponse, kindRequest, kindResource:
+		return append(all, "WARC-Target-URI", "WARC-Payload-Digest")
+	case kindMetadata:
+		return append(all, "WARC-Target-URI")
+	}
+	return all
+}
+
+// hexSum is a hash value in lower-case hex.
+func hexSum(b []byte) string { return hex.EncodeToString(b) }
 
 // asciiJSON writes every non-ASCII character of a JSON text as \u escapes.
 func asciiJSON(b []byte) string {
 	var sb strings.Builder
+	sb.Grow(len(b))
 	for _, c := range string(b) {
 		switch {
 		case c < 0x7f:

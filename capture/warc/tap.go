@@ -15,7 +15,11 @@ type digester struct {
 	n int64
 }
 
-func newDigester(r io.Reader) *digester { return &digester{r: r, h: sha256.New()} }
+// from starts again with another reader.
+func (d *digester) from(r io.Reader) {
+	d.r, d.n = r, 0
+	d.h.Reset()
+}
 
 func (d *digester) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
@@ -26,56 +30,49 @@ func (d *digester) Read(p []byte) (int, error) {
 
 func (d *digester) digest() string { return "sha256:" + hex.EncodeToString(d.h.Sum(nil)) }
 
-// A tap counts and hashes the compressed bytes that are taken from src. It
-// is an io.ByteReader so that the decompressor takes none too many.
+// A tap counts and hashes the compressed bytes that the decompressor takes
+// out of buf. That is a bufio.Reader, for which the decompressor has a fast
+// way and of which it takes no byte too many; but it says only afterwards how
+// much was taken. So the last piece that it was filled with is held until
+// then. It is never filled before everything in it was taken, since nobody
+// peeks for more than one byte.
 type tap struct {
-	src  *bufio.Reader
-	h    hash.Hash
-	n    int64
-	pend []byte
-	err  error
+	buf    *bufio.Reader
+	src    io.Reader
+	h      hash.Hash
+	n      int64  // bytes that src gave
+	last   []byte // what it gave last
+	hashed int    // how much of last is in h or before its start
+	err    error
 }
 
+func newTap(src io.Reader) *tap {
+	t := &tap{src: src, h: sha256.New()}
+	t.buf = bufio.NewReaderSize(t, 1<<16)
+	return t
+}
+
+// Read fills buf.
 func (t *tap) Read(p []byte) (int, error) {
-	t.flush()
+	t.h.Write(t.last[t.hashed:])
 	n, err := t.src.Read(p)
-	t.h.Write(p[:n])
+	t.last, t.hashed = append(t.last[:0], p[:n]...), 0
 	t.n += int64(n)
-	t.keep(err)
-	return n, err
-}
-
-// ReadByte gathers bytes, since hashing them one by one is slow.
-func (t *tap) ReadByte() (byte, error) {
-	c, err := t.src.ReadByte()
-	if err != nil {
-		t.keep(err)
-		return 0, err
-	}
-	t.n++
-	if t.pend = append(t.pend, c); len(t.pend) >= 4096 {
-		t.flush()
-	}
-	return c, nil
-}
-
-func (t *tap) keep(err error) {
 	if err != nil && err != io.EOF {
 		t.err = err
 	}
+	return n, err
 }
 
-func (t *tap) flush() {
-	t.h.Write(t.pend)
-	t.pend = t.pend[:0]
-}
+// taken is how many bytes were taken out of buf so far.
+func (t *tap) taken() int64 { return t.n - int64(t.buf.Buffered()) }
 
-func (t *tap) reset() {
-	t.pend = t.pend[:0]
-	t.h.Reset()
-}
-
+// sum is the SHA-256 value over what was taken since the last call.
 func (t *tap) sum() []byte {
-	t.flush()
-	return t.h.Sum(nil)
+	end := len(t.last) - t.buf.Buffered()
+	t.h.Write(t.last[t.hashed:end])
+	t.hashed = end
+	out := t.h.Sum(nil)
+	t.h.Reset()
+	return out
 }
