@@ -5,7 +5,7 @@
 // disk before the next step begins:
 //
 //	order.json, take/        from the capture
-//	proofs/raw.json          every file hashed again, Merkle root over them
+//	proofs/raw.json          every file compared again, Merkle root over them
 //	proofs/raw-stamps.json   time stamps over that root, before packaging
 //	package.wacz             the package, from here on immutable
 //	event.json               the log event, before it is logged
@@ -21,6 +21,13 @@
 // the same bytes twice and other bytes never. What cannot be gone on with (a
 // file of the take that changed) is an error that names it, and everything
 // stays where it is.
+//
+// How often bytes are hashed: SHA-256 and SM3 as they arrive (package
+// capture); SHA-256 before the root is stamped and again while the file is
+// copied into the package, which shows that the bytes, and so their SM3
+// value, are still those; SHA-256 and SM3 over the package as it is written;
+// SHA-256 of it before it is sealed, and by the store. What an earlier call
+// did is not believed and hashed in full.
 //
 // Trust: this package trusts the disk of the spool for nothing it has hashed
 // before. It cannot know whether the take is true. See packages seal, tsa,

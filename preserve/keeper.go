@@ -105,6 +105,11 @@ type job struct {
 	take  capture.Take
 	meta  meta
 	root  [32]byte
+	// What this call has read or written itself and need not read again; empty
+	// when an earlier one did.
+	checked map[string]uint32 // CRC-32 of the take's files, by path
+	pkg     capture.Digest    // of the package
+
 	event seal.Event
 	seal  seal.Seal
 	kept  kept
@@ -179,9 +184,9 @@ func (j *job) writeJSON(name string, v any) error {
 	return j.write(name, append(b, '\n'))
 }
 
-// raw hashes every file of the take again and writes the list with its
-// Merkle root. A list from an earlier call must still be that of take.json.
-func (j *job) raw(context.Context) error {
+// raw compares every file of the take with its digest and writes the list
+// with its Merkle root. A list from an earlier call must still be that of take.json.
+func (j *job) raw(ctx context.Context) error {
 	f, err := os.ReadFile(j.path(takeDir + "/" + capture.TakeFile))
 	if err != nil {
 		return fmt.Errorf("reading take: %w", err)
@@ -205,8 +210,9 @@ func (j *job) raw(context.Context) error {
 	case ok:
 		return nil
 	}
+	j.checked = make(map[string]uint32, len(j.take.Files))
 	for _, f := range j.take.Files {
-		if err := checkFile(j.path(takeDir), f); err != nil {
+		if j.checked[f.Path], err = checkFile(ctx, j.path(takeDir), f); err != nil {
 			return err
 		}
 	}
@@ -234,23 +240,20 @@ func (j *job) checkJournal() error {
 	return nil
 }
 
-func checkFile(dir string, want capture.File) error {
+// checkFile compares a file with the SHA-256 value it was taken with and
+// returns its CRC-32.
+func checkFile(ctx context.Context, dir string, want capture.File) (crc uint32, err error) {
 	if !filepath.IsLocal(filepath.FromSlash(want.Path)) {
-		return fmt.Errorf("hashing %q again: path not local", want.Path)
+		return 0, fmt.Errorf("hashing %q again: path not local", want.Path)
 	}
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(want.Path)))
+	got, crc, err := wacz.CheckFile(ctx, filepath.Join(dir, filepath.FromSlash(want.Path)))
 	if err != nil {
-		return fmt.Errorf("hashing %s again: %w", want.Path, err)
+		return 0, fmt.Errorf("comparing %s: %w", want.Path, err)
 	}
-	defer f.Close()
-	got, err := capture.DigestOf(f)
-	if err != nil {
-		return fmt.Errorf("hashing %s again: %w", want.Path, err)
+	if got.Bytes != want.Bytes || got.SHA256 != want.SHA256 {
+		return 0, fmt.Errorf("%s: sha256 %s, taken with %s: %w", want.Path, got.SHA256, want.SHA256, ErrChanged)
 	}
-	if got != want.Digest {
-		return fmt.Errorf("%s: sha256 %s, taken with %s: %w", want.Path, got.SHA256, want.SHA256, ErrChanged)
-	}
-	return nil
+	return crc, nil
 }
 
 // stamps has the root stamped before anything is packaged.
@@ -265,7 +268,7 @@ func (j *job) stamps(ctx context.Context) error {
 	return j.writeJSON(stampsFile, stamps)
 }
 
-// pack writes the package. The writer hashes every file once more.
+// pack writes the package. The writer compares every file once more.
 func (j *job) pack(ctx context.Context) error {
 	if _, err := os.Stat(j.path(packageFile)); err == nil {
 		return nil
@@ -280,11 +283,13 @@ func (j *job) pack(ctx context.Context) error {
 		software = j.meta.software
 	}
 	in := wacz.Input{ID: j.order.ID, TakeDir: j.path(takeDir), Take: j.take,
-		Extra: []wacz.Extra{{Path: wacz.RawPath, From: j.path(rawFile)}, {Path: wacz.RawStampsPath, From: j.path(stampsFile)}},
-		Title: j.meta.title, MainPageURL: j.meta.url, MainPageDate: j.meta.date, PageID: j.meta.pageID, Text: j.meta.text,
+		Checked: j.checked,
+		Extra:   []wacz.Extra{{Path: wacz.RawPath, From: j.path(rawFile)}, {Path: wacz.RawStampsPath, From: j.path(stampsFile)}},
+		Title:   j.meta.title, MainPageURL: j.meta.url, MainPageDate: j.meta.date, PageID: j.meta.pageID, Text: j.meta.text,
 		Software: software, Created: j.Now().UTC(), Sign: j.Press.Key.Sign, PublicKey: spki}
 	return j.around(packageFile, func() error {
-		_, err := write(ctx, j.path(packageFile), in)
+		sum, err := write(ctx, j.path(packageFile), in)
+		j.pkg = sum.Digest
 		if errors.Is(err, wacz.ErrChanged) {
 			return fmt.Errorf("%w: %w", err, ErrChanged)
 		}
@@ -304,11 +309,12 @@ func (j *job) log(ctx context.Context) error {
 		}
 		return nil
 	}
-	d, err := digestFile(j.path(packageFile))
-	if err != nil {
-		return err
+	if j.pkg == (capture.Digest{}) {
+		if j.pkg, err = digestFile(j.path(packageFile)); err != nil {
+			return err
+		}
 	}
-	if j.event, err = j.Press.Event(ctx, d); err != nil {
+	if j.event, err = j.Press.Event(ctx, j.pkg); err != nil {
 		return err
 	}
 	return j.writeJSON(eventFile, j.event)

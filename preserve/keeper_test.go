@@ -150,6 +150,65 @@ func TestChangedFile(t *testing.T) {
 	}
 }
 
+// A file that changes while Keep runs, after it was compared and before it is
+// packaged, is noticed too.
+func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	_, probe := spool(t)
+	take, err := capture.ReadTake(filepath.Join(probe, takeDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range take.Files {
+		home, berth := spool(t)
+		k, log := open(t, home)
+		k.at = func(p string) error {
+			if p != beforePrefix+packageFile {
+				return nil
+			}
+			name := filepath.Join(berth, takeDir, filepath.FromSlash(f.Path))
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			b[len(b)/2] ^= 1
+			return os.WriteFile(name, b, 0o644)
+		}
+		if _, err := k.Keep(t.Context(), berth); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), f.Path) {
+			t.Errorf("%s changed: %v", f.Path, err)
+		}
+		if n, _ := log.Size(t.Context()); n != 0 || len(objects(t, k.Store)) != 0 {
+			t.Errorf("%s: something was kept", f.Path)
+		}
+	}
+}
+
+// A package that changes between its packaging and its sealing is not sealed.
+func TestChangedPackage(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{beforePrefix + eventFile, afterPrefix + eventFile} {
+		home, berth := spool(t)
+		k, log := open(t, home)
+		k.at = func(p string) error {
+			if p != point {
+				return nil
+			}
+			b, err := os.ReadFile(filepath.Join(berth, packageFile))
+			if err != nil {
+				return err
+			}
+			b[len(b)/2] ^= 1
+			return os.WriteFile(filepath.Join(berth, packageFile), b, 0o644)
+		}
+		if _, err := k.Keep(t.Context(), berth); !errors.Is(err, seal.ErrOther) {
+			t.Errorf("package changed %s: %v", point, err)
+		}
+		if n, _ := log.Size(t.Context()); n != 0 || len(objects(t, k.Store)) != 0 {
+			t.Errorf("package changed %s: something was kept", point)
+		}
+	}
+}
+
 // A seal that was altered in the spool is not stored.
 func TestChangedSeal(t *testing.T) {
 	t.Parallel()

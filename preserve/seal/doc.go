@@ -3,8 +3,8 @@
 //
 // Life of a seal: the caller asks Press.Event for the log event of a package
 // and stores it; Press.Seal hashes the package, signs the digest, asks every
-// authority for a stamp over it, logs the event, and puts an envelope
-// around the whole: a second signature, over the seal itself. A stamp or log
+// authority for a stamp over it while the event is logged, and puts an
+// envelope around the whole: a second signature, over the seal itself. A stamp or log
 // that could not be had is in the seal with its reason: the seal is pending,
 // and Press.Complete later makes a fuller one beside it. Encode and Decode
 // are the JSON form; CheckSignature and CheckEnvelope are the checks of the

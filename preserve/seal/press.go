@@ -2,10 +2,12 @@ package seal
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -56,6 +58,10 @@ type Appender interface {
 type Event struct {
 	Leaf  []byte `json:"leaf"`  // the bytes that are logged
 	Since uint64 `json:"since"` // size of the log when the event was made
+
+	// about is what Press.Event was told of the package; it is empty in an
+	// event that was read from disk.
+	about capture.Digest
 }
 
 // Kept is the JSON form of the leaf that says that a package was sealed. It
@@ -83,8 +89,9 @@ func (p Press) check() error {
 	return nil
 }
 
-// Event makes the log event for a package. When the log cannot be read now,
-// the event is searched from the log's start later.
+// Event makes the log event for a package, whose bytes the caller MUST have
+// hashed itself. When the log cannot be read now, the event is searched from
+// the log's start later.
 func (p Press) Event(ctx context.Context, pkg capture.Digest) (Event, error) {
 	if err := p.check(); err != nil {
 		return Event{}, err
@@ -98,7 +105,7 @@ func (p Press) Event(ctx context.Context, pkg capture.Digest) (Event, error) {
 	if err != nil {
 		since = 0
 	}
-	return Event{Leaf: leaf, Since: since}, nil
+	return Event{Leaf: leaf, Since: since, about: pkg}, nil
 }
 
 // Seal seals the package in the file pkg. Authorities and a log that do not
@@ -109,11 +116,11 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	if err := p.check(); err != nil {
 		return Seal{}, err
 	}
-	d, err := digestFile(pkg)
+	kept, err := ParseKept(event.Leaf)
 	if err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
-	kept, err := ParseKept(event.Leaf)
+	d, err := event.digest(pkg)
 	if err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
@@ -134,8 +141,11 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	if err := CheckSignature(s, sum); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: own signature: %w", id, err)
 	}
+	// Neither waits for the other: they are about the package alone.
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Log = p.log(ctx, event.Leaf, event.Since) })
 	s.Stamps = Stamps(ctx, p.Authorities, sum)
-	s.Log = p.log(ctx, event.Leaf, event.Since)
+	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
@@ -279,13 +289,25 @@ func (p Press) log(ctx context.Context, leaf []byte, since uint64) tlog.Entry {
 	return e
 }
 
-func digestFile(name string) (capture.Digest, error) {
-	f, err := os.Open(name)
+// digest reads the package and returns its digest. When this process made
+// the event, its SM3 value was computed here a moment ago: then SHA-256 alone
+// tells whether the file holds the same bytes.
+func (e Event) digest(pkg string) (capture.Digest, error) {
+	f, err := os.Open(pkg)
 	if err != nil {
 		return capture.Digest{}, fmt.Errorf("reading package: %w", err)
 	}
 	defer f.Close()
-	return capture.DigestOf(f)
+	if e.about == (capture.Digest{}) {
+		return capture.DigestOf(f)
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return capture.Digest{}, fmt.Errorf("reading package: %w", err)
+	}
+	// Should SHA-256 be another, the caller notices by that.
+	return capture.Digest{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil)), SM3: e.about.SM3}, nil
 }
 
 // sum256 returns the SHA-256 value of a digest as bytes.

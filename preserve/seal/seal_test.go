@@ -88,14 +88,24 @@ func pack(t testing.TB) (name string, sum [32]byte) {
 	return name, sha256.Sum256(b)
 }
 
-func sealed(t testing.TB, p Press) (Seal, string, [32]byte) {
+func digestOf(t testing.TB, name string) capture.Digest {
 	t.Helper()
-	name, sum := pack(t)
-	d, err := digestFile(name)
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev, err := p.Event(context.Background(), d)
+	defer f.Close()
+	d, err := capture.DigestOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func sealed(t testing.TB, p Press) (Seal, string, [32]byte) {
+	t.Helper()
+	name, sum := pack(t)
+	ev, err := p.Event(context.Background(), digestOf(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,28 +154,45 @@ func TestSeal(t *testing.T) {
 	}
 }
 
+// TestSealTwice seals with an event of this process and with the same as a
+// later process reads it from disk.
 func TestSealTwice(t *testing.T) {
 	p, l := press(t)
 	name, _ := pack(t)
-	d, _ := digestFile(name)
-	ev, err := p.Event(t.Context(), d)
+	ev, err := p.Event(t.Context(), digestOf(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		s, err := p.Seal(t.Context(), id, name, ev)
-		if err != nil || s.Log.Index != 0 {
-			t.Errorf("index %d, %v", s.Log.Index, err)
+	b, err := json.Marshal(ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored Event
+	if err := json.Unmarshal(b, &stored); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []Event{ev, stored} {
+		s, err := p.Seal(t.Context(), id, name, e)
+		if err != nil || s.Log.Index != 0 || s.Package != digestOf(t, name) {
+			t.Errorf("index %d, package %+v, %v", s.Log.Index, s.Package, err)
 		}
 	}
 	if n, err := l.Size(t.Context()); err != nil || n != 1 {
 		t.Errorf("the event stands %d times in the log, %v", n, err)
 	}
-	if err := os.WriteFile(name, []byte("other"), 0o644); err != nil {
+	// What a process reads from disk is not believed to be what it hashed.
+	altered := stored
+	altered.Leaf = bytes.Replace(stored.Leaf, []byte(digestOf(t, name).SM3), []byte(strings.Repeat("0", 64)), 1)
+	if _, err := p.Seal(t.Context(), id, name, altered); !errors.Is(err, ErrOther) {
+		t.Errorf("an event with another SM3 value: %v", err)
+	}
+	if err := os.WriteFile(name, []byte("another ap"), 0o644); err != nil { // as long as before
 		t.Fatal(err)
 	}
-	if _, err := p.Seal(t.Context(), id, name, ev); !errors.Is(err, ErrOther) {
-		t.Errorf("another package under the event: %v", err)
+	for _, e := range []Event{ev, stored} {
+		if _, err := p.Seal(t.Context(), id, name, e); !errors.Is(err, ErrOther) {
+			t.Errorf("another package under the event: %v", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

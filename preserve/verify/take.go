@@ -153,8 +153,7 @@ func (v *visit) rawRoot() (root [32]byte, ok bool) {
 func (v *visit) checkTraffic() {
 	_, taken := v.take.File(capture.FileWARC)
 	if taken || v.take.Format == "" || v.pkg.Has(wacz.WARCPath) {
-		v.checkWARC()
-		v.checkIndex()
+		v.checkIndex(v.checkWARC())
 		return
 	}
 	const name = "index"
@@ -166,8 +165,14 @@ func (v *visit) checkTraffic() {
 	}
 }
 
-// checkWARC reads every record of the traffic and its digests.
-func (v *visit) checkWARC() {
+// maxComplaints bounds how many records are named that are not as they should
+// be.
+const maxComplaints = 100
+
+// checkWARC reads every record of the traffic and its digests. It returns the
+// records' own index, for checkIndex, and why there is none: broken form or
+// the first wrong digest.
+func (v *visit) checkWARC() (own *warc.Indexer, fault error) {
 	const name = "warc"
 	if !v.pkg.Has(wacz.WARCPath) {
 		if v.take.Format == "" {
@@ -175,60 +180,62 @@ func (v *visit) checkWARC() {
 		} else {
 			v.fail(name, "warc.missing", "taken and not in the package")
 		}
-		return
+		return nil, wacz.ErrMissing
 	}
 	r, err := v.pkg.Open(wacz.WARCPath)
 	if err != nil {
 		v.fail(name, "warc.unreadable", "%v", err)
-		return
+		return nil, err
 	}
 	n, bad := 0, 0
-	v.haveWA = true
+	complain := func(subject, code, detail string) {
+		if bad++; bad <= maxComplaints {
+			v.add(name, subject, Failed, code, "%s", detail)
+		}
+	}
+	own = &warc.Indexer{Filename: "data.warc.gz"}
 	for rec, err := range warc.Records(&ctxReader{v.ctx, r}) {
 		n++
 		switch {
 		case errors.Is(err, warc.ErrDigest):
-			v.add(name, rec.ID, Failed, "warc.digest", "%v", err)
-			bad++
+			complain(rec.ID, "warc.digest", err.Error())
 		case err != nil:
 			v.fail(name, "warc.unreadable", "%v", err)
-			bad++
-			v.haveWA = false
+			return nil, err
 		case rec.Field("WARC-Block-Digest") == "":
-			v.add(name, rec.ID, Failed, "warc.no_digest", "record at byte %d", rec.Offset)
-			bad++
+			complain(rec.ID, "warc.no_digest", fmt.Sprintf("record at byte %d", rec.Offset))
 		}
-		if bad > 100 {
-			break
+		if err == nil {
+			err = own.Add(rec)
+		}
+		if fault == nil {
+			fault = err
 		}
 	}
 	if bad == 0 {
 		v.pass(name, "%d records", n)
 	}
+	return own, fault
 }
 
-// checkIndex compares the index with the records.
-func (v *visit) checkIndex() {
+// checkIndex compares the index with that of the records themselves.
+func (v *visit) checkIndex(own *warc.Indexer, fault error) {
 	const name = "index"
 	index, err := v.pkg.ReadFile(wacz.IndexPath, 1<<30)
 	switch {
 	case err != nil:
 		v.fail(name, "index.missing", "%v", err)
 		return
-	case !v.haveWA:
+	case errors.Is(fault, warc.ErrDigest):
+		v.unknown(name, "warc.digest", "%v", fault)
+		return
+	case fault != nil:
 		v.unknown(name, "warc.unreadable", "")
 		return
 	}
-	r, err := v.pkg.Open(wacz.WARCPath)
-	if err == nil {
-		err = warc.CheckIndex(&ctxReader{v.ctx, r}, index, "data.warc.gz")
-	}
-	switch {
-	case errors.Is(err, warc.ErrDigest):
-		v.unknown(name, "warc.digest", "%v", err)
-	case err != nil:
+	if err := own.Check(index); err != nil {
 		v.fail(name, "index.other", "%v", err)
-	default:
-		v.pass(name, "%d bytes", len(index))
+		return
 	}
+	v.pass(name, "%d bytes", len(index))
 }

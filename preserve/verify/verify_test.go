@@ -2,10 +2,13 @@ package verify_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -270,6 +273,47 @@ func TestFlippedByteInSeal(t *testing.T) {
 
 // around is the byte at i with its neighbours.
 func around(b []byte, i int) []byte { return b[max(i-5, 0):min(i+5, len(b))] }
+
+// An index that does not fit the traffic is a failure of its own, and so is
+// every record without a digest, of which a hundred are named.
+func TestTraffic(t *testing.T) {
+	h := newHouse(t)
+	pkg := h.build(t, wacztest.WARC(t))
+	b := read(t, pkg)
+	p, err := wacz.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := p.ReadFile(wacz.IndexPath, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Replace(index, []byte(`"status":"200"`), []byte(`"status":"201"`), 1)
+	sum := func(b []byte) []byte { return binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
+	b = bytes.Replace(b, index, other, 1)
+	b = bytes.ReplaceAll(b, sum(index), sum(other))
+	if err := os.WriteFile(pkg, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := told(verdict(t, pkg, verify.Options{Trust: h.trust})); !strings.Contains(got, "index failed: index.other\n") {
+		t.Error(got)
+	}
+
+	var bare bytes.Buffer
+	gz := gzip.NewWriter(&bare)
+	for i := range 150 {
+		gz.Reset(&bare)
+		fmt.Fprintf(gz, "WARC/1.1\r\nWARC-Type: resource\r\nWARC-Record-ID: <urn:uuid:%d>\r\nWARC-Target-URI: urn:x:%d\r\n"+
+			"WARC-Date: 2026-05-04T03:02:01Z\r\nContent-Length: 0\r\n\r\n\r\n\r\n", i, i)
+		if err := gz.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := told(verdict(t, h.build(t, bare.Bytes()), verify.Options{Trust: h.trust}))
+	if want := strings.Repeat("warc failed: warc.no_digest\n", 100); got != want {
+		t.Errorf("got %d lines:\n%.300s", strings.Count(got, "\n"), got)
+	}
+}
 
 // Whoever rebuilds a whole package with a key of their own is found out by
 // the seal.

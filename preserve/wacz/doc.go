@@ -1,14 +1,16 @@
 // Package wacz writes and reads evidence packages: WACZ 1.1.1 files in the
 // canonical form that preserve/FORMAT.md describes.
 //
-// Life of a package: Write hashes every file of a closed take and every proof
-// (and refuses a file that no longer has the digest in take.json), indexes
-// the WARC, lists all of it in datapackage.json, has the digest of that list
-// signed, and streams everything into one ZIP file of stored entries, which
-// gets its name when it is whole and on disk. The same input gives the same
-// bytes, but for the signature. Open reads a package: it re-encodes every
-// structure of the ZIP from what the directory says and compares it with the
-// file, so that there is no byte that belongs to nothing.
+// Life of a package: Write hashes every file of a closed take and every proof,
+// indexes the WARC, lists all of it in datapackage.json, has the digest of
+// that list signed, and streams everything into one ZIP file of stored
+// entries, which gets its name when it is whole and on disk. A file that no
+// longer has the SHA-256 value in take.json is refused, also when it changes
+// before it is copied; what the caller has just compared is read for the copy
+// alone. The same input gives the same bytes, but for the signature. Open
+// reads a package: it re-encodes every structure of the ZIP from what the
+// directory says and compares it with the file, so that there is no byte that
+// belongs to nothing.
 //
 // Trust: Write trusts its caller and not the disk. Open takes any file:
 // names that could leave a directory or be confused with each other,

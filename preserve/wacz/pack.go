@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"os"
@@ -28,18 +30,45 @@ func newPart(path, kind string, b []byte) part {
 	return part{path: path, kind: kind, bytes: b, Digest: h.Digest(), crc: crc32.ChecksumIEEE(b)}
 }
 
-// hashFile computes all digests of a file in one pass.
-func hashFile(ctx context.Context, name string) (capture.Digest, uint32, error) {
+// CheckFile reads a file and returns its length and SHA-256 value, without
+// SM3, and its CRC-32, for Input.Checked.
+func CheckFile(ctx context.Context, name string) (sum capture.Digest, crc uint32, err error) {
+	h := &counted{Hash: sha256.New()}
+	crc, err = readFile(ctx, name, h)
+	return capture.Digest{Bytes: h.n, SHA256: hex.EncodeToString(h.Sum(nil))}, crc, err
+}
+
+// counted is a hash that knows how much it has seen.
+type counted struct {
+	hash.Hash
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return c.Hash.Write(p)
+}
+
+// readFile gives all bytes of a file to h and returns their CRC-32.
+func readFile(ctx context.Context, name string, h io.Writer) (uint32, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return capture.Digest{}, 0, fmt.Errorf("hashing: %w", err)
+		return 0, fmt.Errorf("hashing: %w", err)
 	}
 	defer f.Close()
-	h, crc := capture.NewHasher(), crc32.NewIEEE()
-	if _, err := io.Copy(io.MultiWriter(h, crc), ctxReader{ctx, f}); err != nil {
-		return capture.Digest{}, 0, fmt.Errorf("hashing %s: %w", name, err)
+	crc := crc32.NewIEEE()
+	if err := copyAll(ctx, io.MultiWriter(h, crc), f); err != nil {
+		return 0, fmt.Errorf("hashing %s: %w", name, err)
 	}
-	return h.Digest(), crc.Sum32(), nil
+	return crc.Sum32(), nil
+}
+
+// copyAll copies to the end of r or of the context. The pieces are large,
+// since every one costs a call of the system.
+func copyAll(ctx context.Context, w io.Writer, r io.Reader) error {
+	// Neither end may offer a way past the buffer.
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, ctxReader{ctx, r}, make([]byte, 128<<10))
+	return err
 }
 
 // writeZip streams the parts into out+".part", makes it durable and gives it
@@ -111,12 +140,11 @@ func copyPart(ctx context.Context, w io.Writer, p part) error {
 		defer f.Close()
 		r = f
 	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h), ctxReader{ctx, io.LimitReader(r, p.Bytes+1)})
-	if err != nil {
+	h, crc := &counted{Hash: sha256.New()}, crc32.NewIEEE()
+	if err := copyAll(ctx, io.MultiWriter(w, h, crc), io.LimitReader(r, p.Bytes+1)); err != nil {
 		return fmt.Errorf("packing %s: %w", p.path, err)
 	}
-	if n != p.Bytes || fmt.Sprintf("%x", h.Sum(nil)) != p.SHA256 {
+	if h.n != p.Bytes || hex.EncodeToString(h.Sum(nil)) != p.SHA256 || crc.Sum32() != p.crc {
 		return fmt.Errorf("packing %s: %w", p.path, ErrChanged)
 	}
 	return nil

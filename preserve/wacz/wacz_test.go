@@ -106,6 +106,51 @@ func TestSameInputSameBytes(t *testing.T) {
 	}
 }
 
+// What the caller has compared already is packaged the same, and compared
+// once more while it is copied.
+func TestCheckedFiles(t *testing.T) {
+	dir := t.TempDir()
+	take := wacztest.Take(t, filepath.Join(dir, "take"), wacztest.WARC(t))
+	in := wacztest.Input(t, filepath.Join(dir, "take"), take, nil)
+	if _, err := wacz.Write(t.Context(), filepath.Join(dir, "plain.wacz"), in); err != nil {
+		t.Fatal(err)
+	}
+	in.Checked = map[string]uint32{}
+	for _, f := range take.Files {
+		sum, crc, err := wacz.CheckFile(t.Context(), filepath.Join(dir, "take", f.Path))
+		if err != nil || sum.SHA256 != f.SHA256 || sum.Bytes != f.Bytes {
+			t.Fatalf("%s: %+v %v", f.Path, sum, err)
+		}
+		in.Checked[f.Path] = crc
+	}
+	if _, err := wacz.Write(t.Context(), filepath.Join(dir, "checked.wacz"), in); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, filepath.Join(dir, "plain.wacz")), read(t, filepath.Join(dir, "checked.wacz"))) {
+		t.Error("another package")
+	}
+	path := take.Files[1].Path
+	in.Checked[path]++
+	if _, err := wacz.Write(t.Context(), filepath.Join(dir, "x.wacz"), in); !errors.Is(err, wacz.ErrChanged) {
+		t.Errorf("wrong CRC-32: %v", err)
+	}
+	in.Checked[path]--
+	name := filepath.Join(dir, "take", path)
+	b := read(t, name)
+	b[0] ^= 1
+	if err := os.WriteFile(name, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, crc, err := wacz.CheckFile(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Checked[path] = crc
+	if _, err := wacz.Write(t.Context(), filepath.Join(dir, "x.wacz"), in); !errors.Is(err, wacz.ErrChanged) {
+		t.Errorf("changed with its CRC-32: %v", err)
+	}
+}
+
 func TestTakeWithoutWARC(t *testing.T) {
 	out, sum := build(t, nil)
 	p, err := open(read(t, out))
