@@ -1,22 +1,13 @@
 package web
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
-
-	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 
 	"guzheng/capture"
 )
@@ -84,57 +75,4 @@ func (v *visit) writeJSON(kind, path string, value any) error {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
 	return v.d.Write(kind, "application/json", path, append(b, '\n'))
-}
-
-// saveCertificates keeps the chain that each https host sent on the
-// connections of this visit.
-func (v *visit) saveCertificates(ctx context.Context) {
-	origins, details := v.recorder.tlsHosts()
-	for _, origin := range origins {
-		u, err := url.Parse(origin)
-		if err != nil {
-			continue
-		}
-		t := capture.TLSHost{Host: u.Host, Protocol: details[origin].Protocol, Cipher: details[origin].Cipher}
-		res, err := cdp.Call(ctx, v.session, network.GetCertificate, network.GetCertificateParams{Origin: origin})
-		if err != nil {
-			t.Error = err.Error()
-		} else if t.Chain, err = v.saveChain(u.Host, res.TableNames); err != nil {
-			t.Error = err.Error()
-		}
-		v.facts.TLS = append(v.facts.TLS, t)
-	}
-	if len(origins) > 0 {
-		v.journal.Step("tls.saved", "hosts", len(origins))
-	}
-}
-
-func (v *visit) saveChain(host string, chain []string) ([]capture.Certificate, error) {
-	var out []capture.Certificate
-	for i, text := range chain {
-		der, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			return out, fmt.Errorf("decoding certificate %d of %s: %w", i, host, err)
-		}
-		name := fmt.Sprintf("evidence/tls/%s-%d.der", strings.Map(fileRune, host), i)
-		if err := v.d.Write(capture.FileCertificate, "application/pkix-cert", name, der); err != nil {
-			return out, err
-		}
-		sum := sha256.Sum256(der)
-		c := capture.Certificate{File: name, SHA256: hex.EncodeToString(sum[:])}
-		if x, err := x509.ParseCertificate(der); err == nil {
-			c.Subject, c.Issuer, c.Serial = x.Subject.String(), x.Issuer.String(), x.SerialNumber.Text(16)
-			c.NotBefore, c.NotAfter = x.NotBefore.UTC(), x.NotAfter.UTC()
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// fileRune keeps what may stand in a file name.
-func fileRune(r rune) rune {
-	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
-		return r
-	}
-	return '_'
 }

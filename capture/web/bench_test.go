@@ -44,7 +44,7 @@ func BenchmarkCollect(b *testing.B) {
 		}
 		ours += time.Since(start)
 		start = time.Now()
-		bare(b, srv.URL+"/", temp, allow)
+		bare(b, srv.URL+"/")
 		floor += time.Since(start)
 		if err := os.RemoveAll(temp); err != nil {
 			b.Fatal(err)
@@ -54,25 +54,19 @@ func BenchmarkCollect(b *testing.B) {
 	b.ReportMetric(float64(floor.Milliseconds())/float64(b.N), "floor-ms/op")
 }
 
-// bare is the floor: launch, load, one picture.
-func bare(b *testing.B, address, temp string, allow []string) {
-	o := order(address)
-	g, err := startGuard(o, allow, capture.Now, func(string) bool { return true })
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer g.Close()
+// bare is the floor: launch, load, one picture, as a program would that wants
+// nothing else.
+func bare(b *testing.B, address string) {
 	path, err := FindChromium("")
 	if err != nil {
 		b.Fatal(err)
 	}
-	v := &visit{browser: Browser{TempDir: temp}, path: path, order: o, guard: g}
-	p, err := v.launch(context.WithoutCancel(b.Context()))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer p.stop()
-	err = chromedp.Do(p.ctx, chromedp.Navigate(address), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	alloc, cancel := chromedp.NewExecAllocator(b.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox)...)
+	defer cancel()
+	ctx, stop := chromedp.NewContext(alloc)
+	defer stop()
+	err = chromedp.Do(ctx, chromedp.Navigate(address), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: new(true)})
 		return err
 	}))

@@ -1,119 +1,228 @@
 package web
 
 import (
-	"context"
-	"errors"
 	"strconv"
 	"strings"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
 
-	"guzheng/capture"
+	"guzheng/capture/web/devtools"
 )
 
-// paused handles a response that the browser holds for us: its body is taken
-// from the very exchange the page is about to see, then the response goes on
-// unchanged. Nothing is requested a second time.
-func (r *recorder) paused(e *fetch.EventRequestPaused) {
-	r.mu.Lock()
-	q := r.get(e.NetworkID)
+// requestSent begins a request, or its next hop. From here on the browser
+// sends every byte of the body to us as it arrives.
+func (r *recorder) requestSent(s *devtools.Session, e *network.EventRequestWillBeSent) {
+	if !strings.HasPrefix(e.Request.URL, "http:") && !strings.HasPrefix(e.Request.URL, "https:") {
+		return
+	}
+	r.noteAsked(e.Request.URL)
+	q := r.get(e.RequestID)
+	if h := q.current(); h != nil && e.RedirectResponse != nil {
+		h.response, h.hasExtra, h.ended = e.RedirectResponse, e.RedirectHasExtraInfo, true
+		h.encoded = int64(e.RedirectResponse.EncodedDataLength)
+		r.seen(h)
+	}
+	h := &hop{sent: e, page: r.page, session: s}
+	for _, p := range e.Request.PostDataEntries {
+		h.post = append(h.post, p.Bytes...)
+	}
+	q.hops = append(q.hops, h)
+	r.counts.Requests++
+	r.begun = r.now()
+	r.inflight[e.RequestID] = flight{since: r.now(), endless: e.Type == network.ResourceTypeEventSource}
+	if e.Request.HasPostData && len(h.post) == 0 {
+		r.askPost(s, q, h)
+	}
+	r.stream(s, q, h)
+	r.touch()
+	r.flush(q, false)
+}
+
+// seen notes when the answer came.
+func (r *recorder) seen(h *hop) {
+	if h.at.IsZero() {
+		h.at = r.now()
+	}
+}
+
+// stream asks the browser to send the body along (Network.
+// streamResourceContent). What it has buffered by then comes with the reply,
+// before any later piece.
+func (r *recorder) stream(s *devtools.Session, q *request, h *hop) {
+	devtools.Begin(s, network.StreamResourceContent, network.StreamResourceContentParams{RequestID: q.id},
+		func(res network.StreamResourceContentResult, _ error) {
+			// An error means that the body is asked for when it is there.
+			r.queue.add(func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				h.streaming = true
+				if !h.whole {
+					r.keepData(q.id, h, res.BufferedData)
+				}
+				r.letGo(h)
+			})
+		})
+}
+
+// askPost asks for a request body that was too long for the event.
+func (r *recorder) askPost(s *devtools.Session, q *request, h *hop) {
+	r.ask(h)
+	devtools.Begin(s, network.GetRequestPostData, network.GetRequestPostDataParams{RequestID: q.id},
+		func(res network.GetRequestPostDataResult, err error) {
+			r.queue.add(func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if err != nil {
+					r.journal.Anomaly("request.body-missing", "url", h.sent.Request.URL, "detail", err.Error())
+				} else {
+					h.post = res.PostData
+				}
+				r.answered(q, h)
+			})
+		})
+}
+
+// ask and answered count what the browser was asked for a hop. The lock is
+// held.
+func (r *recorder) ask(h *hop) {
+	h.asking++
+	r.pending++
+}
+
+func (r *recorder) answered(q *request, h *hop) {
+	h.asking--
+	r.pending--
+	r.touch()
+	if !r.closed {
+		r.flush(q, false)
+	}
+}
+
+func (r *recorder) received(s *devtools.Session, e *network.EventResponseReceived) {
+	r.update(e.RequestID, func(q *request) {
+		if h := q.current(); h != nil {
+			h.response, h.hasExtra, h.session = e.Response, e.HasExtraInfo, s
+			r.seen(h)
+		}
+	})
+	if endlessType(e.Response.MimeType) {
+		f := r.inflight[e.RequestID]
+		f.endless = true
+		r.inflight[e.RequestID] = f
+		r.touch()
+	}
+}
+
+// endlessType reports whether an answer of the media type is never waited
+// for.
+func endlessType(mediaType string) bool {
+	return mediaType == "text/event-stream" || mediaType == "multipart/x-mixed-replace"
+}
+
+// data takes one piece of a body.
+func (r *recorder) data(s *devtools.Session, e *network.EventDataReceived) {
+	q := r.requests[e.RequestID]
+	if q == nil || q.current() == nil {
+		return
+	}
 	h := q.current()
-	take := false
-	if h != nil && !r.closed {
-		h.paused, h.at = e, r.now()
-		take = r.wanted(h, e)
-		if take {
-			h.bodyState = bodyPending
-		}
+	h.session = s
+	h.encoded += e.EncodedDataLength
+	if h.whole {
+		return
 	}
-	r.mu.Unlock()
-	r.busy(1)
-	go func() {
-		defer r.busy(-1)
-		if take {
-			r.takeBody(q, h, e.RequestID)
-		}
-		// ContinueRequest lets a held response go on as it is.
-		_, err := cdp.Call(r.ctx, r.session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
-		if err != nil && r.ctx.Err() == nil && !strings.Contains(err.Error(), "Invalid InterceptionId") {
-			r.journal.Anomaly("response.stuck", "url", e.Request.URL, "detail", err.Error())
-		}
-	}()
+	h.announced += e.DataLength
+	r.keepData(e.RequestID, h, e.Data)
 }
 
-// wanted decides whether there is a body to take within the limits. The lock
-// is held.
-func (r *recorder) wanted(h *hop, e *fetch.EventRequestPaused) bool {
-	status := e.ResponseStatusCode
-	switch {
-	case e.ResponseErrorReason != "" || status == 0:
-		return false
-	case e.Request.Method == "HEAD" || status < 200 || status == 204 || status == 304:
-		return false
-	case status >= 300 && status < 400 && pausedHeader(e, "Location") != "":
-		return false // the browser follows it and shows no body
+// keepData appends to a body within the limits.
+func (r *recorder) keepData(id network.RequestID, h *hop, b []byte) {
+	if r.closed || len(b) == 0 || h.truncated == "length" {
+		return
 	}
-	mediaType := strings.ToLower(pausedHeader(e, "Content-Type"))
-	if e.ResourceType == network.ResourceTypeEventSource || strings.HasPrefix(mediaType, "text/event-stream") ||
-		strings.HasPrefix(mediaType, "multipart/x-mixed-replace") {
-		// An endless stream would never reach the page if it were held.
-		h.truncated = "time"
-		f := r.inflight[e.NetworkID]
-		f.endless = true
-		r.inflight[e.NetworkID] = f
-		r.touch()
-		return false
-	}
-	length, _ := strconv.ParseInt(pausedHeader(e, "Content-Length"), 10, 64)
-	if length > r.limits.BodyBytes {
+	rest := min(r.limits.BodyBytes-h.body.size, r.limits.TotalBytes-r.counts.BodyBytes)
+	if int64(len(b)) > rest {
+		b = b[:max(rest, 0)]
 		h.truncated = "length"
-		r.journal.Anomaly("limit.body", "url", e.Request.URL, "bytes", length)
-		return false
-	}
-	if r.counts.BodyBytes+length > r.limits.TotalBytes {
-		h.truncated = "length"
-		r.reason("limit.total", strconv.FormatInt(r.limits.TotalBytes, 10))
-		return false
-	}
-	return true
-}
-
-func pausedHeader(e *fetch.EventRequestPaused, name string) string {
-	for _, f := range e.ResponseHeaders {
-		if strings.EqualFold(f.Name, name) {
-			return f.Value
-		}
-	}
-	return ""
-}
-
-// takeBody reads the held body. It gives up after half the navigation limit,
-// so that a server that never finishes does not hold the page for good.
-func (r *recorder) takeBody(q *request, h *hop, id fetch.RequestID) {
-	ctx, cancel := context.WithTimeout(r.ctx, capture.MS(r.limits.NavigateMS)/2)
-	defer cancel()
-	res, err := cdp.Call(ctx, r.session, fetch.GetResponseBody, fetch.GetResponseBodyParams{RequestID: id})
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case err == nil && int64(len(res.Body)) > r.limits.BodyBytes:
-		h.body, h.truncated = res.Body[:r.limits.BodyBytes], "length"
-	case err == nil:
-		h.body = res.Body
-	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		h.truncated = "time"
-		f := r.inflight[q.id]
+		f := r.inflight[id]
 		f.endless = true
-		r.inflight[q.id] = f
+		r.inflight[id] = f
+		if r.counts.BodyBytes+int64(len(b)) >= r.limits.TotalBytes && r.reason("limit.total", strconv.FormatInt(r.limits.TotalBytes, 10)) {
+			r.journal.Anomaly("limit.total", "bytes", r.limits.TotalBytes)
+		}
 		r.touch()
-	default:
-		h.truncated = "disconnect"
 	}
-	h.bodyState = bodyTaken
-	if r.closed {
-		return // written without it
+	if err := h.body.add(r.temp, b); err != nil {
+		h.truncated = "unspecified"
+		if r.reason("body.unwritten", err.Error()) {
+			r.journal.Anomaly("body.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
+		}
+		return
 	}
+	r.counts.BodyBytes += int64(len(b))
+}
+
+// finished ends a request. A body of which not every piece was sent along is
+// asked for once more while the browser still has it.
+func (r *recorder) finished(s *devtools.Session, e *network.EventLoadingFinished) {
+	q := r.requests[e.RequestID]
+	if q == nil || q.current() == nil {
+		return
+	}
+	h := q.current()
+	h.session = s
+	h.encoded = int64(e.EncodedDataLength)
+	// Of the scripts of workers no piece is announced at all.
+	short := h.body.size != h.announced || h.announced == 0 && h.header("Content-Length") != "0"
+	if short && h.truncated == "" && !h.download && !h.whole && !bodiless(h) {
+		r.askBody(s, q, h)
+	}
+	r.ended(e.RequestID, "")
+}
+
+func (r *recorder) askBody(s *devtools.Session, q *request, h *hop) {
+	r.ask(h)
+	devtools.Begin(s, network.GetResponseBody, network.GetResponseBodyParams{RequestID: q.id},
+		func(res network.GetResponseBodyResult, err error) {
+			r.queue.add(func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if err != nil {
+					h.lost = err.Error()
+				} else {
+					r.replaceBody(q.id, h, res)
+				}
+				r.answered(q, h)
+			})
+		})
+}
+
+// replaceBody takes a body that was asked for. Text comes from the browser
+// as text: of another charset than UTF-8 it is no longer the server's bytes,
+// which shows in its length.
+func (r *recorder) replaceBody(id network.RequestID, h *hop, res network.GetResponseBodyResult) {
+	h.recoded = !res.Base64encoded && h.announced > 0 && h.announced != int64(len(res.Body))
+	if h.recoded && r.reason("body.recoded", h.sent.Request.URL) {
+		r.journal.Anomaly("body.recoded", "url", h.sent.Request.URL, "bytes", h.announced)
+	}
+	r.counts.BodyBytes -= h.body.size
+	h.body.drop()
+	r.keepData(id, h, res.Body)
+}
+
+// ended marks the last hop of a request as over.
+func (r *recorder) ended(id network.RequestID, failed string) {
+	q := r.requests[id]
+	if q == nil || q.current() == nil {
+		return // not http
+	}
+	h := q.current()
+	if h.download && failed != "" {
+		failed = "" // the page turned away from it, we have it
+	}
+	h.ended, h.failed = true, failed
+	r.seen(h)
+	delete(r.inflight, id)
+	r.touch()
 	r.flush(q, false)
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"fmt"
 	"net/url"
 	"sort"
@@ -25,26 +24,28 @@ func (v *visit) exchange(_ *request, h *hop) {
 		URL: h.sent.Request.URL, Method: h.sent.Request.Method,
 		RequestHeader: requestFields(h, u), RequestBody: h.post,
 		Status: status, Reason: reason, Header: responseFields(h), Protocol: protocol,
-		Body: bytes.NewReader(h.body), BodyBytes: int64(len(h.body)),
-		Time: h.at, RequestTime: epoch(float64(h.sent.WallTime)), PageID: v.pageID,
-		ResourceType: strings.ToLower(string(h.sent.Type)),
+		Body: h.body.reader(), BodyBytes: h.body.size,
+		Time: h.at, RequestTime: epoch(float64(h.sent.WallTime)), PageID: h.page,
+		ResourceType: strings.ToLower(string(h.kind())),
 		Truncated:    h.truncated, Decoded: true, NoResponse: status == 0, Failure: h.failed,
+	}
+	e.BodySHA256, e.Meta = h.body.sum(), metaOf(h)
+	if v.secret != "" {
+		e.Withheld = []string{"Authorization", "Proxy-Authorization"}
 	}
 	a, dialled := v.guard.dialledFor(u.Hostname(), portOf(u))
 	if dialled && status != 0 {
 		e.IP = a.Addr().String()
 	}
-	if !dialled && status != 0 && !stored(h) {
+	if !dialled && status != 0 && !stored(h) && v.order.Proxy == "" {
 		v.journal.Anomaly("connection.outside", "url", h.sent.Request.URL)
 		v.because("connection.outside", u.Host)
 	}
 	if h.response != nil && h.response.SecurityDetails != nil {
 		e.TLSProtocol, e.Cipher = h.response.SecurityDetails.Protocol, h.response.SecurityDetails.Cipher
 	}
-	if _, err := v.warc.Exchange(e); err != nil && v.warcErr == nil {
-		v.warcErr = fmt.Errorf("recording %s: %w", h.sent.Request.URL, err)
-		v.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
-	}
+	_, err = v.warc.Exchange(e)
+	v.unwritten(h.sent.Request.URL, err)
 }
 
 // stored reports whether the answer came from memory and no connection was
@@ -193,4 +194,54 @@ func dictionary(headers network.Headers) []warc.Field {
 		}
 	}
 	return fields
+}
+
+// socketRecord turns a WebSocket into the exchange of its handshake and the
+// list of its messages.
+func (v *visit) socketRecord(s *socket) {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		v.journal.Anomaly("exchange.unwritten", "url", s.url, "detail", err.Error())
+		return
+	}
+	e := warc.Exchange{URL: strings.Replace(s.url, "ws", "http", 1), Method: "GET", Time: s.at, RequestTime: s.opened,
+		PageID: v.pageID, ResourceType: "websocket", Protocol: "http/1.1", NoResponse: s.response == nil, Failure: s.failure}
+	if s.sent != nil && s.sent.Request != nil {
+		e.RequestHeader = dictionary(s.sent.Request.Headers)
+	}
+	if r := s.response; r != nil {
+		e.Status, e.Reason = int(r.Status), r.StatusText
+		if e.Header = dictionary(r.Headers); r.HeadersText != "" {
+			e.Header = parseFields(r.HeadersText)
+		}
+		if r.RequestHeadersText != "" {
+			e.RequestHeader = parseFields(r.RequestHeadersText)
+		}
+	} else {
+		e.Time = s.closed
+	}
+	if a, ok := v.guard.dialledFor(u.Hostname(), portOf(u)); ok && s.response != nil {
+		e.IP = a.Addr().String()
+	}
+	if v.secret != "" {
+		e.Withheld = []string{"Authorization"}
+	}
+	id, err := v.warc.Exchange(e)
+	if err == nil && s.response != nil {
+		_, err = v.warc.Frames(warc.Frames{URL: s.url, Time: s.opened, Body: s.frames.reader(), BodyBytes: s.frames.size,
+			ConcurrentTo: id, PageID: v.pageID, IP: e.IP, Truncated: s.truncated})
+	}
+	v.unwritten(s.url, err)
+	v.journal.Step("socket.closed", "url", s.url, "messages", s.count, "left", s.left, "truncated", s.truncated)
+}
+
+// unwritten notes that a record could not be written; nil is fine.
+func (v *visit) unwritten(address string, err error) {
+	if err == nil {
+		return
+	}
+	v.journal.Anomaly("exchange.unwritten", "url", address, "detail", err.Error())
+	if v.warcErr == nil {
+		v.warcErr = fmt.Errorf("recording %s: %w", address, err)
+	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"guzheng/capture"
+	"guzheng/capture/web/reading"
 )
 
 // factsScript asks the page what only it knows.
@@ -19,6 +21,7 @@ const factsScript = `(() => {
 		meta: meta ? meta.getAttribute('charset') : equiv ? equiv.content : '',
 		agent: navigator.userAgent, languages: navigator.languages.join(','),
 		zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+		password: [...document.querySelectorAll('input[type=password]')].some(i => i.getClientRects().length > 0),
 	};
 })()`
 
@@ -34,7 +37,10 @@ func (v *visit) pageFacts(ctx context.Context) {
 	if !failed {
 		ask, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
 		defer cancel()
-		var f struct{ Title, URL, Used, Meta, Agent, Languages, Zone string }
+		var f struct {
+			Title, URL, Used, Meta, Agent, Languages, Zone string
+			Password                                       bool
+		}
 		if err := v.ask(ask, factsScript, &f); err != nil {
 			if !errors.Is(err, context.Canceled) {
 				v.missing("facts of the page", err)
@@ -43,6 +49,7 @@ func (v *visit) pageFacts(ctx context.Context) {
 			v.facts.Title, v.facts.UserAgent, v.facts.Languages = short(f.Title, titleRunes), f.Agent, f.Languages
 			v.facts.Browser.TimeZone, shown = f.Zone, f.URL
 			v.facts.Charset.Used, v.facts.Charset.Meta = f.Used, f.Meta
+			v.noteGate(f.Title, f.Password)
 		}
 	}
 	v.connectionFacts()
@@ -51,6 +58,8 @@ func (v *visit) pageFacts(ctx context.Context) {
 	}
 	if c := v.facts.Charset; c.Used != "" && declared(c) != "" && !sameCharset(declared(c), c.Used) {
 		v.journal.Anomaly("charset.mismatch", "declared", declared(c), "used", c.Used)
+	} else if garbled(c) {
+		v.journal.Anomaly("charset.garbled", "sniffed", c.Sniffed, "used", c.Used)
 	}
 }
 
@@ -84,7 +93,12 @@ func (v *visit) connectionFacts() {
 	}
 	v.facts.Status, v.facts.StatusText, v.facts.Protocol = statusLine(last)
 	v.facts.ContentType = last.header("Content-Type")
-	v.facts.Charset.Header = charsetOf(v.facts.ContentType)
+	seen := reading.Sniff(wholeCharacters(last.head), v.facts.ContentType)
+	seen.Used, seen.Header = v.facts.Charset.Used, charsetOf(v.facts.ContentType)
+	if seen.Meta == "" {
+		seen.Meta = v.facts.Charset.Meta
+	}
+	v.facts.Charset = seen
 	v.facts.PageTime = last.at.UTC().Truncate(time.Millisecond)
 	v.facts.FinalURL = last.sent.Request.URL
 	if u, err := url.Parse(last.sent.Request.URL); err == nil {
@@ -95,6 +109,31 @@ func (v *visit) connectionFacts() {
 	for _, r := range v.facts.Redirects {
 		v.journal.Step("page.redirect", "from", r.URL, "to", r.To, "status", r.Status)
 	}
+}
+
+// garbled reports whether the bytes cannot have been read right: they are
+// certainly in another encoding than the one used, or no UTF-8 at all and read
+// as that.
+func garbled(c capture.Charset) bool {
+	switch {
+	case c.Used == "" || c.Sniffed == "" && c.Why != "none":
+		return false
+	case c.Certain:
+		return c.Why != "ascii" && !sameCharset(c.Sniffed, c.Used)
+	}
+	return sameCharset(c.Used, "utf-8") && (c.Why == "letters" || c.Why == "none")
+}
+
+// wholeCharacters cuts the beginning of a document so that it does not end
+// within a character.
+func wholeCharacters(b []byte) []byte {
+	if len(b) < headBytes {
+		return b
+	}
+	if i := bytes.LastIndexByte(b, '<'); i > 0 {
+		return b[:i]
+	}
+	return b
 }
 
 // hopTo describes the way from one document to the next.

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"guzheng/capture"
+	"guzheng/capture/dns"
+	"guzheng/capture/wire"
 )
 
 // A guard is the only way out of the browser: a SOCKS5 proxy (RFC 1928,
@@ -20,23 +23,37 @@ import (
 // pass through it untouched, for http as for https, so that what the browser
 // records is what the server sent.
 type guard struct {
+	// onEvent hears of each refusal, wire keeps the bytes that pass, and
+	// onBytes hears how many they are, at most once in reportEvery. All
+	// may be nil and are set before the browser knows the address. onBytes
+	// is called from a tunnel: it may call Stop and not Close.
+	onEvent func(refusal capture.Refusal)
+	onBytes func(total int64)
+	wire    *wire.Recorder
+
 	ln           net.Listener
 	now          func() time.Time
 	allowPrivate bool
 	allowed      map[string]bool // host:port that may be private: the practice shop
 	asked        func(host string) bool
 	dialTimeout  time.Duration
+	proxy        string // host:port of the proxy behind this one, if any
+	lookup       func(ctx context.Context, host string) dns.Answer
 	ctx          context.Context // ends with the capture; closes every tunnel
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup
+	up, down     atomic.Int64 // payload bytes of all tunnels
+	total        atomic.Int64
 
 	mu      sync.Mutex
 	names   map[string]*resolution
 	answers []capture.DNSAnswer
+	records []dnsRecord
 	dialled map[string]netip.AddrPort // host:port → address of the first connection
 	refused []capture.Refusal
-	own     map[string]int // the browser's own hosts that were refused, with counts
-	onEvent func(refusal capture.Refusal)
+	own     map[string]int    // the browser's own hosts that were refused, with counts
+	failed  map[string]string // host → why the proxy did not reach it
+	tunnels []*tunnel
 }
 
 // startGuard listens on a free loopback port. asked tells whether the page
@@ -49,7 +66,8 @@ func startGuard(order capture.Order, allow []string, now func() time.Time, asked
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &guard{ln: ln, now: now, allowPrivate: order.AllowPrivate, allowed: map[string]bool{}, asked: asked,
 		dialTimeout: capture.MS(order.Limits.NavigateMS), ctx: ctx, cancel: cancel,
-		names: map[string]*resolution{}, dialled: map[string]netip.AddrPort{}, own: map[string]int{}}
+		proxy: strings.TrimPrefix(order.Proxy, "http://"), lookup: dns.Resolver{Now: now}.Lookup,
+		names: map[string]*resolution{}, dialled: map[string]netip.AddrPort{}, own: map[string]int{}, failed: map[string]string{}}
 	for _, a := range allow {
 		g.allowed[a] = true
 	}
@@ -61,12 +79,22 @@ func startGuard(order capture.Order, allow []string, now func() time.Time, asked
 // Addr is where the browser finds the guard.
 func (g *guard) Addr() string { return g.ln.Addr().String() }
 
-// Close ends every tunnel and waits for the goroutines.
-func (g *guard) Close() {
+// Stop ends every tunnel and lets no new one begin, without waiting.
+func (g *guard) Stop() {
 	g.cancel()
 	g.ln.Close()
+}
+
+// Close ends every tunnel and waits for the goroutines.
+func (g *guard) Close() {
+	g.Stop()
 	g.wg.Wait()
 }
+
+// via returns the host:port of the proxy that every connection goes through,
+// or nothing. What address a connection reached is then not known, and
+// dialledFor tells none.
+func (g *guard) via() string { return g.proxy }
 
 func (g *guard) accept() {
 	defer g.wg.Done()
@@ -79,7 +107,7 @@ func (g *guard) accept() {
 		go func() {
 			defer g.wg.Done()
 			defer c.Close()
-			stop := context.AfterFunc(g.ctx, func() { c.Close() })
+			stop := context.AfterFunc(g.ctx, func() { reset(c) })
 			defer stop()
 			g.serve(c)
 		}()
@@ -94,42 +122,32 @@ func (g *guard) serve(c net.Conn) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	up, code := g.connect(host, port)
+	t, code := g.connect(host, port)
+	if t != nil {
+		defer t.server.Close()
+		stop := context.AfterFunc(g.ctx, func() { t.server.Close() })
+		defer stop()
+	}
 	reply := []byte{5, byte(code), 0, 1, 0, 0, 0, 0, 0, 0}
-	if _, err := c.Write(reply); err != nil || up == nil {
-		if up != nil {
-			up.Close()
-		}
-		return
+	if _, err := c.Write(reply); err == nil && t != nil {
+		t.relay(c)
 	}
-	defer up.Close()
-	stop := context.AfterFunc(g.ctx, func() { up.Close() })
-	defer stop()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(up, c)
-		closeWrite(up)
-	}()
-	_, _ = io.Copy(c, up)
-	closeWrite(c)
-	<-done
-}
-
-func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.CloseWrite()
+	if t != nil {
+		t.end()
 	}
 }
 
-// connect resolves, judges and dials. It returns a nil connection and a
-// reply code when the browser must not get through.
-func (g *guard) connect(host string, port uint16) (net.Conn, int) {
+// connect resolves, judges and dials. It returns no tunnel and a reply code
+// when the browser must not get through.
+func (g *guard) connect(host string, port uint16) (*tunnel, int) {
 	if ownHost(host) && !g.wasAsked(host) {
 		g.mu.Lock()
 		g.own[host]++
 		g.mu.Unlock()
 		return nil, socksNotAllowed
+	}
+	if g.proxy != "" {
+		return g.connectThrough(host, port)
 	}
 	addrs, err := g.resolve(host)
 	if err != nil {
@@ -159,19 +177,13 @@ func (g *guard) connect(host string, port uint16) (net.Conn, int) {
 		}
 		g.noteDialled(host, a)
 		g.mu.Unlock()
-		return conn, socksOK
+		return g.open(host, port, conn), socksOK
 	}
 	if errors.Is(last, errPrivate) {
 		g.refuse(key, last)
 		return nil, socksNotAllowed
 	}
-	g.mu.Lock()
-	for i := range g.answers {
-		if g.answers[i].Host == host && g.answers[i].Dialled == "" && last != nil {
-			g.answers[i].Error = last.Error()
-		}
-	}
-	g.mu.Unlock()
+	g.noteUnreached(host, last)
 	return nil, socksFailure
 }
 
@@ -194,61 +206,6 @@ func (g *guard) wasAsked(host string) bool {
 	}
 }
 
-// resolve asks once per name and answers from that ever after, so that a
-// name keeps its address for the whole capture whatever its server says
-// later.
-func (g *guard) resolve(host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	g.mu.Lock()
-	r := g.names[host]
-	if r == nil {
-		r = &resolution{}
-		g.names[host] = r
-	}
-	g.mu.Unlock()
-	r.once.Do(func() {
-		ctx, cancel := context.WithTimeout(g.ctx, g.dialTimeout)
-		defer cancel()
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		ans := capture.DNSAnswer{Host: host, At: g.now().UTC()}
-		for _, a := range addrs {
-			ans.Addresses = append(ans.Addresses, a.Unmap().String())
-		}
-		if err != nil {
-			ans.Error = err.Error()
-		}
-		r.addrs, r.err = parseAddrs(ans.Addresses), err
-		g.mu.Lock()
-		g.answers = append(g.answers, ans)
-		g.mu.Unlock()
-	})
-	return r.addrs, r.err
-}
-
-// A resolution is the one answer for a name.
-type resolution struct {
-	once  sync.Once
-	addrs []netip.Addr
-	err   error
-}
-
-func parseAddrs(in []string) []netip.Addr {
-	var v4, v6 []netip.Addr
-	for _, s := range in {
-		a, err := netip.ParseAddr(s)
-		switch {
-		case err != nil:
-		case a.Is4():
-			v4 = append(v4, a)
-		default:
-			v6 = append(v6, a)
-		}
-	}
-	return append(v4, v6...)
-}
-
 func (g *guard) dial(to netip.AddrPort, private bool) (net.Conn, error) {
 	d := net.Dialer{Timeout: g.dialTimeout}
 	if !private {
@@ -263,6 +220,16 @@ func (g *guard) noteDialled(host string, a netip.Addr) {
 		if g.answers[i].Host == host && g.answers[i].Dialled == "" {
 			g.answers[i].Dialled = a.String()
 			g.answers[i].Error = ""
+		}
+	}
+}
+
+func (g *guard) noteUnreached(host string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.answers {
+		if g.answers[i].Host == host && g.answers[i].Dialled == "" && err != nil {
+			g.answers[i].Error = err.Error()
 		}
 	}
 }
@@ -306,6 +273,9 @@ func (g *guard) trouble(hostport string) string {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.proxy != "" {
+		return g.failed[hostKey(host)]
+	}
 	for _, a := range g.answers {
 		if a.Host == hostKey(host) {
 			return a.Error

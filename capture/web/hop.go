@@ -10,7 +10,7 @@ import (
 	"guzheng/capture"
 )
 
-// status returns the status and header fields of a hop, as far as known.
+// status returns the status of a hop, as far as known.
 func (h *hop) status() int {
 	switch {
 	case h.respExtra != nil && h.respExtra.StatusCode != 0:
@@ -35,56 +35,108 @@ func (h *hop) header(name string) string {
 
 // settle fixes what is known of a hop at the moment it is written.
 func (r *recorder) settle(h *hop, force bool) {
+	address := h.sent.Request.URL
 	answered := h.response != nil || h.paused != nil && h.paused.ResponseStatusCode != 0
 	if answered && h.truncated == "" && !bodiless(h) {
 		h.truncated = cutOff(h, force)
 	}
-	switch {
-	case answered:
+	if answered {
 		r.counts.Responses++
-		r.counts.BodyBytes += int64(len(h.body))
-		if h.truncated != "" {
-			r.counts.Truncated++
-			r.reason("body.truncated", h.truncated+" "+h.sent.Request.URL)
-			r.journal.Anomaly("body.truncated", "url", h.sent.Request.URL, "reason", h.truncated, "bytes", len(h.body))
+		if h.truncated == "" {
+			return
 		}
-	default:
-		if h.failed == "" {
-			h.failed = "no answer before the capture ended"
-			r.counts.Unanswered++
-			r.reason("request.unanswered", h.sent.Request.URL)
+		if h.truncated == "time" && h.response != nil && endlessType(h.response.MimeType) {
+			// It has no end; what it said until now is there.
+			r.journal.Step("stream.open", "url", address, "bytes", h.body.size)
+			return
 		}
-		r.counts.Failed++
-		r.failures = append(r.failures, capture.Failure{URL: h.sent.Request.URL, Reason: h.failed})
-		r.journal.Anomaly("request.failed", "url", h.sent.Request.URL, "reason", h.failed)
+		if unread(h) || abandoned(h) && h.truncated == "unspecified" {
+			// Nobody wanted it: the browser throws some bodies away itself.
+			r.journal.Step("body.unread", "url", address, "bytes", h.body.size, "detail", h.lost)
+			return
+		}
+		r.counts.Truncated++
+		r.reason("body.truncated", h.truncated+" "+address)
+		r.journal.Anomaly("body.truncated", "url", address, "reason", h.truncated, "bytes", h.body.size, "detail", h.lost)
+		return
 	}
+	if h.failed == "" {
+		h.failed = "no answer before the capture ended"
+		r.counts.Unanswered++
+		r.reason("request.unanswered", address)
+	}
+	r.counts.Failed++
+	r.failures = append(r.failures, capture.Failure{URL: address, Reason: h.failed})
+	r.journal.Anomaly("request.failed", "url", address, "reason", h.failed)
 }
 
+// unread reports whether a body is missing because the browser reads none of
+// its kind: answers to beacons and reports.
+func unread(h *hop) bool {
+	if h.lost == "" {
+		return false
+	}
+	switch h.kind() {
+	case network.ResourceTypePing, network.ResourceTypeCSPViolationReport, network.ResourceTypePreflight:
+		return true
+	}
+	return false
+}
+
+// kind is what the browser asked for. It calls a preflight so only in its
+// answer.
+func (h *hop) kind() network.ResourceType {
+	if i := h.sent.Initiator; i != nil && i.Type == network.InitiatorTypePreflight {
+		return network.ResourceTypePreflight
+	}
+	return h.sent.Type
+}
+
+// abandoned reports whether it was the page that did not want the rest of a
+// body: a fetch that nobody reads, a picture that was replaced.
+func abandoned(h *hop) bool { return h.cancelled && h.failed == "net::ERR_ABORTED" }
+
 // cutOff returns why the body of an answered hop is not whole, or nothing.
-// ERR_ABORTED over a body that was taken is the browser turning away from a
-// download; every other failure, and a body of another length than the
-// server announced for it, is a connection that broke.
+// A failure after the last byte is none; every other one, and a body of
+// another length than the server announced for it, is a connection that
+// broke.
 func cutOff(h *hop, force bool) string {
-	taken := h.bodyState == bodyTaken
 	switch {
-	case h.failed != "" && (!taken || h.failed != "net::ERR_ABORTED"):
+	case h.failed != "" && lengthMatches(h):
+		return ""
+	case abandoned(h):
+		return "unspecified"
+	case h.failed != "":
 		return "disconnect"
-	case taken && lengthDiffers(h):
-		return "disconnect"
-	case !taken && force && !h.ended && !h.worker:
+	case force && !h.ended:
 		return "time"
+	case h.lost != "":
+		return "unspecified"
+	case lengthDiffers(h):
+		return "disconnect"
 	}
 	return ""
 }
 
-// lengthDiffers compares the body with Content-Length where both count the
-// same bytes, that is without a content coding (RFC 9110 section 8.6).
+// lengthDiffers and lengthMatches compare the body with Content-Length where
+// both count the same bytes, that is without a content coding (RFC 9110
+// section 8.6). Where they do not, neither holds.
 func lengthDiffers(h *hop) bool {
+	n, known := announcedLength(h)
+	return known && n != h.body.size && !h.recoded
+}
+
+func lengthMatches(h *hop) bool {
+	n, known := announcedLength(h)
+	return known && n == h.body.size
+}
+
+func announcedLength(h *hop) (int64, bool) {
 	if coding := h.header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return false
+		return 0, false
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(h.header("Content-Length")), 10, 64)
-	return err == nil && n != int64(len(h.body))
+	return n, err == nil
 }
 
 // bodiless reports whether the response has no body by its nature, or only
@@ -92,8 +144,8 @@ func lengthDiffers(h *hop) bool {
 func bodiless(h *hop) bool {
 	status := h.status()
 	redirect := status >= 300 && status < 400 && h.header("Location") != ""
-	return h.sent.Request.Method == "HEAD" || h.sent.Type == network.ResourceTypePreflight || redirect ||
-		status < 200 || status == 204 || status == 205 || status == 304
+	return h.sent.Request.Method == "HEAD" || redirect || status < 200 ||
+		status == 204 || status == 205 || status == 304
 }
 
 // mainHops returns the hops of the documents of the main frame, in order.

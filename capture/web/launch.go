@@ -12,10 +12,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
-	"github.com/chromedp/chromedp"
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/target"
+
+	"guzheng/capture"
+	"guzheng/capture/web/devtools"
 )
 
 // debianBrowsers returns the binaries that are run when none is named: the
@@ -40,23 +46,17 @@ func FindChromium(path string) (string, error) {
 	return "", fmt.Errorf("looking for %s: %w", strings.Join(places, ", "), ErrNoBrowser)
 }
 
-// A process is a running Chromium with its profile.
-type process struct {
-	ctx     context.Context // a chromedp context with the browser's first tab
-	stop    func()
-	flags   []string
-	user    string
-	profile string
-	cmd     *exec.Cmd
-}
+// nowhere is the proxy of whatever the browser does by itself: nothing
+// listens there. Each capture's context has the guard as its own proxy.
+const nowhere = "127.0.0.1:9"
 
 // switches are the browser's flags in order. Each either cuts traffic that
-// is not the page's, makes pictures repeatable, or keeps every frame in the
-// one session that the recorder follows.
-func switches(proxy string, sandbox bool) []string {
+// is not the page's or makes pictures repeatable.
+func switches(sandbox bool) []string {
 	s := []string{
 		"headless",
-		"proxy-server=socks5://" + proxy,
+		"remote-debugging-pipe",
+		"proxy-server=socks5://" + nowhere,
 		"proxy-bypass-list=<-loopback>",
 		"host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 		"disable-quic",
@@ -85,8 +85,9 @@ func switches(proxy string, sandbox bool) []string {
 		"disable-backgrounding-occluded-windows",
 		"disable-renderer-backgrounding",
 		"disable-background-timer-throttling",
-		"disable-site-isolation-trials",
-		"disable-features=IsolateOrigins,site-per-process,Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater",
+		"disable-hang-monitor",
+		"disable-ipc-flooding-protection",
+		"disable-features=Translate,OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater",
 		"password-store=basic",
 		"use-mock-keychain",
 		"lang=zh-CN",
@@ -98,108 +99,207 @@ func switches(proxy string, sandbox bool) []string {
 	return s
 }
 
+// A process is a running Chromium with its profile.
+type process struct {
+	conn    *devtools.Conn
+	cmd     *exec.Cmd
+	flags   []string
+	user    string
+	profile string
+	keys    string // file with the TLS secrets, when they were asked for
+	started time.Time
+	product string
+	agent   string
+	hash    func() string // digest of the running program
+	watch   *watcher
+
+	mu     sync.Mutex
+	owners map[cdp.BrowserContextID]*visit
+	exited chan struct{}
+	ended  sync.Once
+}
+
 // launch starts Chromium with an empty profile. Root is never given to it:
 // the process then runs under a user id that nobody else has.
-func (v *visit) launch(ctx context.Context) (*process, error) {
-	p := &process{}
+func (b Browser) launch(ctx context.Context, v *visit) (*process, error) {
+	p := &process{owners: map[cdp.BrowserContextID]*visit{}, exited: make(chan struct{}), started: b.Now()}
 	var err error
-	if p.profile, err = os.MkdirTemp(v.browser.TempDir, "guzheng-profile-"); err != nil {
+	if p.profile, err = os.MkdirTemp(b.TempDir, "guzheng-profile-"); err != nil {
 		return nil, fmt.Errorf("making a browser profile: %w", err)
 	}
-	cred, name, err := unprivileged(p.profile)
-	if err != nil {
-		os.RemoveAll(p.profile)
-		return nil, err
+	p.flags = append(switches(!v.order.NoSandbox), b.extra...)
+	if v.order.Wire {
+		p.keys = filepath.Join(p.profile, "keys.log")
+		p.flags = append(p.flags, "ssl-key-log-file="+p.keys)
 	}
-	p.user = name
-	p.flags = append(switches(v.guard.Addr(), !v.order.NoSandbox), v.browser.extra...)
-	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(v.path),
-		chromedp.UserDataDir(p.profile),
-		chromedp.NoInheritEnv,
-		chromedp.Env("HOME="+p.profile, "TMPDIR="+p.profile, "PATH=/usr/bin:/bin", "LANG=zh_CN.UTF-8", "LANGUAGE=zh_CN", "TZ=Asia/Shanghai"),
-		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
-			p.cmd = cmd
-			cmd.Dir = p.profile
-			if cmd.SysProcAttr == nil {
-				cmd.SysProcAttr = &syscall.SysProcAttr{}
-			}
-			cmd.SysProcAttr.Setpgid = true
-			cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-			cmd.SysProcAttr.Credential = cred
-		}),
-		chromedp.Flag("no-sandbox", v.order.NoSandbox),
+	if err := p.start(v.path); err != nil {
+		p.remove()
+		return nil, fmt.Errorf("starting %s: %w", v.path, err)
 	}
-	for _, f := range p.flags {
-		key, value, ok := strings.Cut(f, "=")
-		if ok {
-			opts = append(opts, chromedp.Flag(key, value))
-		} else {
-			opts = append(opts, chromedp.Flag(key, true))
-		}
-	}
-	alloc, cancelAlloc := chromedp.NewExecAllocator(ctx, opts...)
-	silent := func(string, ...any) {} // what matters of the browser's messages is in the journal
-	tab, cancelTab := chromedp.NewContext(alloc, chromedp.WithErrorf(silent), chromedp.WithLogf(silent))
-	p.ctx = tab
-	p.stop = func() {
-		cancelTab()
-		p.kill()
-		cancelAlloc()
-		removeAll(p.profile)
-	}
-	if err := startWithin(tab, limit(v.order.Limits.StartMS)); err != nil {
+	ready, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit(v.order.Limits.StartMS))
+	defer cancel()
+	if err := p.greet(ready); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("starting %s: %w", v.path, err)
 	}
+	p.hash = sync.OnceValue(func() string { return fileSHA256(p.executable(v.path)) })
+	go p.hash()
+	p.watch = watch(p, v.order.Limits)
 	return p, nil
 }
 
-// look asks the kernel which program really runs and with which arguments: a
-// script in the browser's place could have started anything.
-func (p *process) look() (executable string, arguments []string) {
-	if p.cmd == nil || p.cmd.Process == nil {
-		return "", nil
-	}
-	proc := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
-	executable, err := os.Readlink(filepath.Join(proc, "exe"))
+// start runs the binary with the two ends of its pipes (file descriptors 3
+// and 4) in a process group of its own.
+func (p *process) start(path string) error {
+	cred, name, err := unprivileged(p.profile)
 	if err != nil {
-		executable = ""
+		return err
 	}
-	line, err := os.ReadFile(filepath.Join(proc, "cmdline"))
+	p.user = name
+	commands, w, err := os.Pipe()
 	if err != nil {
-		return executable, nil
+		return err
 	}
-	return executable, strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	r, replies, err := os.Pipe()
+	if err != nil {
+		return errors.Join(err, commands.Close(), w.Close())
+	}
+	args := []string{"--user-data-dir=" + p.profile}
+	for _, f := range p.flags {
+		args = append(args, "--"+f)
+	}
+	p.cmd = exec.Command(path, append(args, "about:blank")...)
+	p.cmd.ExtraFiles = []*os.File{commands, replies}
+	p.cmd.Dir = p.profile
+	p.cmd.Env = []string{"HOME=" + p.profile, "TMPDIR=" + p.profile, "PATH=/usr/bin:/bin",
+		"LANG=zh_CN.UTF-8", "LANGUAGE=zh_CN", "TZ=Asia/Shanghai"}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
+	err = p.cmd.Start()
+	closed := errors.Join(commands.Close(), replies.Close())
+	if err != nil {
+		return errors.Join(err, closed, r.Close(), w.Close())
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is of no use: it is always killed
+		close(p.exited)
+	}()
+	p.conn = devtools.Open(r, w, p.route)
+	return closed
 }
 
-// startWithin starts the browser; the browser's life must not be bound to
-// the deadline, so the wait is ended from outside.
-func startWithin(ctx context.Context, d time.Duration) error {
-	done := make(chan error, 1)
-	go func() { done <- chromedp.Do(ctx) }()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case err := <-done:
+// greet waits until the browser answers and has it announce every target
+// held, so that each is instrumented before its first request.
+func (p *process) greet(ctx context.Context) error {
+	ver, err := cdp.Call(ctx, p.conn.Browser(), browser.GetVersion, cdp.Empty{})
+	if err != nil {
 		return err
-	case <-timer.C:
-		return context.DeadlineExceeded
 	}
+	p.product, p.agent = ver.Product, ver.UserAgent
+	_, err = cdp.Call(ctx, p.conn.Browser(), target.SetAutoAttach, target.SetAutoAttachParams{
+		AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: new(true)})
+	return err
+}
+
+// route hands a target that appeared in a context to the visit that owns it.
+func (p *process) route(e devtools.Event) {
+	if e.Method != target.AttachedToTarget.Method {
+		return
+	}
+	v, err := e.Decode()
+	at, ok := v.(*target.EventAttachedToTarget)
+	if err != nil || !ok {
+		return
+	}
+	p.mu.Lock()
+	owner := p.owners[at.TargetInfo.BrowserContextID]
+	p.mu.Unlock()
+	s := p.conn.Child(at.SessionID)
+	if owner == nil || s == nil {
+		return // the browser's own first tab, or one of a capture that has ended
+	}
+	s.Handle(owner.take)
+	owner.take(devtools.Event{Session: s, Method: e.Method, Params: e.Params})
+}
+
+func (p *process) own(id cdp.BrowserContextID, v *visit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v == nil {
+		delete(p.owners, id)
+		return
+	}
+	p.owners[id] = v
+}
+
+// gone reports whether the browser has ended.
+func (p *process) gone() bool {
+	select {
+	case <-p.conn.Gone():
+		return true
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// executable asks the kernel which program really runs: a script in the
+// browser's place could have started anything.
+func (p *process) executable(path string) string {
+	if name, err := os.Readlink(p.proc("exe")); err == nil {
+		return name
+	}
+	return path
+}
+
+// arguments are those of the running program.
+func (p *process) arguments() []string {
+	line, err := os.ReadFile(p.proc("cmdline"))
+	if err != nil {
+		return p.flags
+	}
+	all := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	return all[1:]
+}
+
+func (p *process) proc(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), name)
+}
+
+// stop ends the browser and everything it started, and removes its profile.
+func (p *process) stop() {
+	p.ended.Do(func() {
+		if p.watch != nil {
+			p.watch.stop()
+		}
+		_ = p.conn.Close()
+		p.kill()
+		<-p.exited
+		p.reap()
+		p.remove()
+	})
 }
 
 // kill ends the whole process group of the browser.
 func (p *process) kill() {
-	if p.cmd != nil && p.cmd.Process != nil {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+}
+
+// reap collects members of the group that became our children.
+func (p *process) reap() {
+	for {
+		pid, err := syscall.Wait4(-p.cmd.Process.Pid, nil, syscall.WNOHANG, nil)
+		if pid <= 0 || err != nil {
+			return
+		}
 	}
 }
 
-// removeAll removes the profile; the dying browser may still be writing to
-// it, so a few tries are made.
-func removeAll(dir string) {
+// remove removes the profile; a dying process may still be writing to it, so
+// a few tries are made.
+func (p *process) remove() {
 	for range 20 {
-		if err := os.RemoveAll(dir); err == nil {
+		if err := os.RemoveAll(p.profile); err == nil {
 			return
 		}
 		<-time.After(50 * time.Millisecond)
@@ -251,3 +351,23 @@ func userRuns(id int) bool {
 	}
 	return false
 }
+
+// noteBrowser writes down which program runs, and that the context of this
+// visit is new and empty.
+func (v *visit) noteBrowser(p *process) {
+	b := &v.facts.Browser
+	b.User, b.Flags, b.Executable, b.Product = p.user, p.arguments(), p.executable(v.path), p.product
+	b.Started = p.started.UTC()
+	v.facts.UserAgent = p.agent
+	known := false
+	for _, d := range debianBrowsers() {
+		known = known || d == b.Executable
+	}
+	if !known {
+		v.journal.Anomaly("browser.other", "path", v.path, "executable", b.Executable)
+	}
+	v.journal.Step("browser.started", "product", p.product, "path", v.path, "sandbox", !v.order.NoSandbox, "user", p.user,
+		"at", p.started.UTC().Format(time.RFC3339Nano))
+}
+
+func limit(ms int64) time.Duration { return capture.MS(ms) }

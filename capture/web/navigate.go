@@ -15,18 +15,24 @@ import (
 // Waiting for quiet: long enough for a script to ask for the next thing,
 // short enough not to be the longest part of a visit.
 const (
-	settleIdle = 500 * time.Millisecond
-	stepIdle   = 150 * time.Millisecond
+	settleIdle = 250 * time.Millisecond
+	stepIdle   = 60 * time.Millisecond
 )
 
 // navigate asks for the page and waits for its load event and for quiet. It
 // reports whether there is a page to record.
 func (v *visit) navigate() bool {
 	v.journal.Step("page.navigate", "url", v.order.URL)
-	start := v.browser.Now()
+	start := v.now()
 	ctx, cancel := v.phase(v.order.Limits.NavigateMS)
 	defer cancel()
 	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
+	if err == nil && strings.Contains(res.ErrorText, "ERR_CERT_") {
+		v.refusedCertificate(res.ErrorText)
+		if v.order.AcceptInvalidTLS {
+			res, err = v.navigateAnyway(ctx)
+		}
+	}
 	switch {
 	case err != nil && v.work.Err() != nil:
 		v.nothing() // why is told where the visit ends
@@ -52,7 +58,7 @@ func (v *visit) navigate() bool {
 		return false
 	}
 	if loaded {
-		v.journal.Step("page.loaded", "ms", v.browser.Now().Sub(start).Milliseconds())
+		v.journal.Step("page.loaded", "ms", v.now().Sub(start).Milliseconds())
 	}
 	v.settlePage()
 	return true
@@ -117,7 +123,6 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		v.because("page.download", v.facts.ContentType)
 	case strings.Contains(res.ErrorText, "ERR_CERT_"):
 		v.fail("certificate.invalid", res.ErrorText)
-		v.journal.Anomaly("certificate.invalid", "host", hostOf(v.order.URL), "detail", res.ErrorText)
 	case v.refused():
 		v.fail("address.refused", res.ErrorText)
 		v.journal.Anomaly("address.refused", "url", v.order.URL)

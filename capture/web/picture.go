@@ -1,57 +1,205 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"image"
-	"image/png"
+	"fmt"
+	"io"
 	"math"
+	"os"
+	"time"
 
+	"github.com/chromedp/cdproto/animation"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 
 	"guzheng/capture"
+	"guzheng/capture/raster"
 )
 
-// picture takes the window as it is or the whole page. The browser's own PNG
-// bytes are the master; they are never re-encoded.
-func (v *visit) picture(kind string) {
-	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
-	defer cancel()
+// Bounds of one picture by the browser. A taller page is pictured in tiles
+// that overlap, so that what two of them show can be compared.
+const (
+	mostWidth   = 10_000     // CSS pixels of a page that are pictured
+	tileHeight  = 8_000      // device pixels
+	tilePixels  = 24_000_000 // device pixels; held raw in the browser's memory
+	tileOverlap = 16         // device pixels
+)
+
+// shoot has the browser picture a part of the page, or the window as it is.
+// The clip lies in the page, and the page is not made larger for it: sections
+// as high as the window stay so, and what is fixed to the window is shown
+// once, where the window is.
+func (v *visit) shoot(ctx context.Context, clip *page.Viewport) ([]byte, raster.Header, error) {
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng, OptimizeForSpeed: new(true)}
-	name, path := "picture.viewport", "evidence/viewport.png"
-	if kind == capture.FileFull {
-		name, path = "picture.full", "evidence/full.png"
-		clip := v.clip()
-		params.CaptureBeyondViewport = new(true)
-		params.Clip = &page.Viewport{Width: float64(clip.Width), Height: float64(clip.Height), Scale: 1}
+	if clip != nil {
+		params.CaptureBeyondViewport, params.Clip = new(true), clip
 	}
 	shot, err := cdp.Call(ctx, v.session, page.CaptureScreenshot, params)
 	if err != nil {
-		v.missing(name, err)
+		return nil, raster.Header{}, err
+	}
+	head, err := raster.ReadHeader(bytes.NewReader(shot.Data))
+	return shot.Data, head, err
+}
+
+// picture takes the window as it is, before anything is scrolled or stopped.
+// The browser's own PNG bytes are the master; they are never re-encoded. A
+// window of one colour may be one that is not painted yet: it is looked at
+// again, and what is kept is the last look.
+func (v *visit) picture() {
+	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
+	defer cancel()
+	var shot []byte
+	var head raster.Header
+	blank := false
+	for try := 0; ; try++ {
+		var err error
+		if shot, head, err = v.shoot(ctx, nil); err != nil {
+			v.missing("picture.viewport", err)
+			return
+		}
+		blank, err = raster.OneColour(bytes.NewReader(shot))
+		if err != nil || !blank || try == len(blankWaits) {
+			break
+		}
+		v.recorder.quiet(ctx, v.now(), blankWaits[try])
+	}
+	if err := v.d.Write(capture.FileViewport, "image/png", "evidence/viewport.png", shot); err != nil {
+		v.missing("picture.viewport", err)
 		return
 	}
-	cfg, err := png.DecodeConfig(bytes.NewReader(shot.Data))
-	if err != nil {
-		v.missing(name, err)
-		return
-	}
-	if err := v.d.Write(kind, "image/png", path, shot.Data); err != nil {
-		v.missing(name, err)
-		return
-	}
-	v.journal.Step(name, "width", cfg.Width, "height", cfg.Height)
-	if kind == capture.FileViewport && oneColour(shot.Data) {
+	v.journal.Step("picture.viewport", "width", head.Width, "height", head.Height, "scale", v.order.Viewport.Scale)
+	if v.painted = !blank; blank {
 		v.journal.Anomaly("picture.blank")
+	}
+	var small bytes.Buffer
+	if err := raster.Thumbnail(&small, bytes.NewReader(shot), thumbnailWidth, thumbnailHeight); err == nil {
+		v.keep("thumbnail", capture.FileThumbnail, "image/png", "evidence/thumbnail.png", small.Bytes())
 	}
 }
 
-// mostWidth and mostPixels bound a full-page picture. A page wider or larger
-// than that would end the browser, and everything after it.
+// blankWaits is how long to wait before each further look at a window of one
+// colour.
+var blankWaits = [...]time.Duration{300 * time.Millisecond, 700 * time.Millisecond}
+
+// Size of the thumbnail, pixels.
 const (
-	mostWidth  = 10_000      // CSS pixels
-	mostPixels = 250_000_000 // device pixels
+	thumbnailWidth  = 320
+	thumbnailHeight = 240
 )
+
+// pause stops the page's animations, so that tiles taken one after the other
+// are of one state. The first picture and the scroll came before it.
+func (v *visit) pause(ctx context.Context) {
+	if _, err := cdp.Call(ctx, v.session, animation.Enable, cdp.Empty{}); err != nil {
+		v.journal.Anomaly("animations.running", "detail", err.Error())
+		return
+	}
+	if _, err := cdp.Call(ctx, v.session, animation.SetPlaybackRate, animation.SetPlaybackRateParams{PlaybackRate: 0}); err != nil {
+		v.journal.Anomaly("animations.running", "detail", err.Error())
+		return
+	}
+	v.journal.Step("animations.paused")
+}
+
+// pictureFull takes the whole page: in one piece, or in tiles that are put
+// together. The tiles are the masters; what is put together is derived.
+func (v *visit) pictureFull() {
+	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
+	defer cancel()
+	v.pause(ctx)
+	size := v.clip()
+	scale := v.scale()
+	width := float64(size.Width) * scale
+	most := min(tileHeight, int(tilePixels/width))
+	if float64(size.Height)*scale <= float64(most) {
+		v.wholePicture(ctx, size)
+		return
+	}
+	// Steps of whole pixels of either kind, so that a seam is where it is
+	// computed to be.
+	unit := wholeUnit(scale)
+	over := math.Ceil(tileOverlap/scale/unit) * unit
+	step := math.Floor((float64(most)/scale-over)/unit) * unit
+	var tiles []raster.Tile
+	for y := 0.0; y+over < float64(size.Height); y += step {
+		height := min(step+over, float64(size.Height)-y)
+		path := fmt.Sprintf("evidence/full-%03d.png", len(tiles)+1)
+		shot, head, err := v.shoot(ctx, &page.Viewport{Y: y, Width: float64(size.Width), Height: height, Scale: 1})
+		if err == nil {
+			err = v.d.Write(capture.FileTile, "image/png", path, shot)
+		}
+		if err != nil {
+			v.missing("picture.full", fmt.Errorf("tile at %d of %d pixels: %w", int(y), size.Height, err))
+			return
+		}
+		v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
+		name := v.d.Path(path)
+		tiles = append(tiles, raster.Tile{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
+	}
+	v.stitch(tiles, int(math.Round(over*scale)))
+}
+
+// wholeUnit is the smallest whole number of CSS pixels that is a whole number
+// of device pixels: 1 for a scale of 2, 2 for 1.5, 4 for 1.25.
+func wholeUnit(scale float64) float64 {
+	for unit := 1.0; unit < 100; unit++ {
+		if n := unit * scale; math.Abs(n-math.Round(n)) < 1e-6 {
+			return unit
+		}
+	}
+	return 1
+}
+
+func (v *visit) scale() float64 {
+	if s := v.order.Viewport.Scale; s > 0 {
+		return s
+	}
+	return 1
+}
+
+func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
+	shot, head, err := v.shoot(ctx, &page.Viewport{Width: float64(size.Width), Height: float64(size.Height), Scale: 1})
+	if err == nil {
+		err = v.d.Write(capture.FileFull, "image/png", "evidence/full.png", shot)
+	}
+	if err != nil {
+		v.missing("picture.full", err)
+		return
+	}
+	v.journal.Step("picture.full", "width", head.Width, "height", head.Height, "tiles", 1)
+}
+
+// stitch puts the tiles together and tells of every seam where they differ.
+func (v *visit) stitch(tiles []raster.Tile, overlap int) {
+	w, err := v.d.Create(capture.FileFull, "image/png", "evidence/full.png")
+	if err != nil {
+		v.missing("picture.full", err)
+		return
+	}
+	out := bufio.NewWriterSize(w, 256<<10)
+	report, err := raster.Stitch(out, tiles, overlap)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		w.Discard()
+		v.missing("picture.full", err)
+		return
+	}
+	if err := w.Close(); err != nil {
+		v.missing("picture.full", err)
+		return
+	}
+	for _, s := range report.Seams {
+		if s.Pixels > 0 {
+			v.journal.Anomaly("picture.seam", "row", s.Row, "rows", s.Differ, "pixels", s.Pixels)
+		}
+	}
+	v.journal.Step("picture.full", "width", report.Width, "height", report.Height, "tiles", report.Tiles, "overlap", overlap)
+}
 
 // measure notes the size of the page.
 func (v *visit) measure() {
@@ -73,11 +221,7 @@ func (v *visit) clip() capture.Size {
 		v.journal.Anomaly("limit.width", "width", mostWidth)
 		v.because("limit.width", "picture")
 	}
-	most := int(v.order.Limits.PageHeight)
-	if scale := v.order.Viewport.Scale; scale > 0 {
-		most = min(most, int(mostPixels/(float64(c.Width)*scale*scale)))
-	}
-	if c.Height > most {
+	if most := int(v.order.Limits.PageHeight); c.Height > most {
 		c.Height = most
 		v.journal.Anomaly("limit.height", "height", most)
 		v.because("limit.height", "picture")
@@ -97,22 +241,4 @@ func (v *visit) pageSize(ctx context.Context) (capture.Size, error) {
 		s.Height = max(s.Height, int(math.Ceil(m.CSSContentSize.Height)))
 	}
 	return s, nil
-}
-
-// oneColour reports whether every pixel of the picture is the same.
-func oneColour(b []byte) bool {
-	img, _, err := image.Decode(bytes.NewReader(b))
-	if err != nil {
-		return false
-	}
-	r := img.Bounds()
-	first := img.At(r.Min.X, r.Min.Y)
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		for x := r.Min.X; x < r.Max.X; x++ {
-			if img.At(x, y) != first {
-				return false
-			}
-		}
-	}
-	return true
 }

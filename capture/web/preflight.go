@@ -30,7 +30,10 @@ const clockTolerance = time.Second
 
 // preflight notes everything about order, machine and clock that a reader
 // must know before the page is opened.
-func (v *visit) preflight(ctx context.Context) {
+//
+// The clock is compared while the browser works; the func that is returned
+// waits for that.
+func (v *visit) preflight(ctx context.Context) (clock func()) {
 	o := v.order
 	switch len(o.Officers) {
 	case 0:
@@ -51,7 +54,7 @@ func (v *visit) preflight(ctx context.Context) {
 	if o.AllowPrivate {
 		v.journal.Anomaly("private.allowed")
 	}
-	v.facts.Tool, v.facts.Machine = v.browser.Tool, machine()
+	v.facts.Tool, v.facts.Machine = v.pool.browser.Tool, machine()
 	v.facts.Proxy.Environment = proxyVariables()
 	if len(v.facts.Proxy.Environment) > 0 {
 		v.journal.Anomaly("proxy.environment", "names", strings.Join(v.facts.Proxy.Environment, ", "))
@@ -65,12 +68,13 @@ func (v *visit) preflight(ctx context.Context) {
 	}
 	v.facts.Browser = capture.Browser{Path: v.path, Executable: v.path, Sandbox: !o.NoSandbox}
 	v.journal.Step("environment.inspected", "browser", v.path, "tool_sha256", v.facts.Tool.SHA256)
-	v.clock(ctx)
+	measured := make(chan capture.Clock, 1)
+	go func() { measured <- measure(ctx, v.pool.browser.NTP, limit(o.Limits.ClockMS)) }()
+	return func() { v.clock(<-measured) }
 }
 
-// clock compares this machine's clock with every configured server at once.
-func (v *visit) clock(ctx context.Context) {
-	c := measure(ctx, v.browser.NTP, limit(v.order.Limits.ClockMS))
+// clock notes how this machine's clock compares with the servers'.
+func (v *visit) clock(c capture.Clock) {
 	v.facts.Clock = c
 	v.journal.Step("clock.measured", "asked", len(c.Servers), "answered", c.Answered, "offset_ms", c.OffsetMS)
 	if c.Answered == 0 {

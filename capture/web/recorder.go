@@ -1,9 +1,7 @@
 package web
 
 import (
-	"context"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,33 +10,41 @@ import (
 	"github.com/chromedp/cdproto/network"
 
 	"guzheng/capture"
+	"guzheng/capture/web/devtools"
 )
 
-// A recorder follows the traffic of one tab. The browser reports a request
-// in up to six events on no fixed order; the recorder joins them, takes each
-// body while the response is held at the response stage, and hands every
-// finished exchange to write. Its lock is never held while it talks to the
-// browser.
+// A recorder follows the traffic of one visit over all of its sessions. The
+// browser reports a request in up to eight kinds of events on no fixed order
+// and partly on different sessions; the recorder joins them by request id,
+// which is unique in a browser, spools each body while it arrives, and hands
+// every finished exchange to write. Events come on the queue's goroutine; the
+// lock is for those who wait and ask.
 type recorder struct {
-	ctx     context.Context // ends with the tab
-	session cdp.Session
 	limits  capture.Limits
 	journal *capture.Journal
 	now     func() time.Time
-	write   func(*request, *hop)
+	queue   *queue
+	temp    string                // where bodies are spooled
+	write   func(*request, *hop)  // one exchange
+	frames  func(*socket)         // one closed WebSocket
+	secret  func(h string) string // Basic credentials for a host, or nothing
 
 	mu       sync.Mutex
 	requests map[network.RequestID]*request
 	order    []*request
+	sockets  map[network.RequestID]*socket
 	inflight map[network.RequestID]flight
 	asked    map[string]bool
 	counts   capture.Counts
 	failures []capture.Failure
 	reasons  []capture.Reason
 	mainID   cdp.FrameID
+	page     string        // WARC-Page-ID of what is asked from now on
 	changed  chan struct{} // closed and replaced at every change of inflight
 	last     time.Time     // of the last change
-	bodies   int           // being taken
+	begun    time.Time     // when the last request was
+	pending  int           // bodies being asked for
+	frozen   bool          // the main frame stays where it is
 	closed   bool          // what comes now is no part of the visit any more
 }
 
@@ -64,33 +70,60 @@ type request struct {
 // A hop is one request with its response.
 type hop struct {
 	sent      *network.EventRequestWillBeSent
-	at        time.Time // when the response, or its failure, was seen
+	page      string            // WARC-Page-ID
+	session   *devtools.Session // that last spoke of it
+	at        time.Time         // when the response, or its failure, was seen
 	paused    *fetch.EventRequestPaused
 	response  *network.Response
 	hasExtra  bool
 	reqExtra  *network.EventRequestWillBeSentExtraInfo
 	respExtra *network.EventResponseReceivedExtraInfo
 	post      []byte
-	body      []byte
-	bodyState bodyState
+	body      spool
+	announced int64  // bytes of body that the browser said it received
+	encoded   int64  // bytes on the wire, as the browser counts them
+	asking    int    // answers about it that are still to come
+	streaming bool   // the body is sent along, or never will be
+	whole     bool   // the body was taken before the browser went on
+	release   func() // lets the held response go on
+	head      []byte // of the body of a document, for a look at its bytes
+	lost      string // why the body could not be had
+	recoded   bool   // the body came as text and not as the server's bytes
+	download  bool   // taken from the held response; the page never had it
 	truncated string // WARC-Truncated reason
 	failed    string
+	cancelled bool // by the page or the browser, not by the network
 	ended     bool
-	worker    bool // the script of a worker, whose end the browser does not report
 }
 
-type bodyState int
+// headBytes is how much of a document is looked at for its charset.
+const headBytes = 64 << 10
 
-const (
-	bodyNone    bodyState = iota // nothing was held, nothing to take
-	bodyPending                  // being taken
-	bodyTaken
-)
+func newRecorder(v *visit) *recorder {
+	return &recorder{page: v.pageID, limits: v.order.Limits, journal: v.journal, now: v.now, queue: v.queue, temp: v.pool.browser.TempDir,
+		requests: map[network.RequestID]*request{}, inflight: map[network.RequestID]flight{}, sockets: map[network.RequestID]*socket{},
+		asked: map[string]bool{}, changed: make(chan struct{}), last: v.now()}
+}
 
-func newRecorder(session cdp.Session, d *capture.Dir, now func() time.Time) *recorder {
-	return &recorder{session: session, limits: d.Order().Limits, journal: d.Journal(), now: now,
-		requests: map[network.RequestID]*request{}, inflight: map[network.RequestID]flight{},
-		asked: map[string]bool{}, changed: make(chan struct{}), last: now()}
+// main says which frame the page is in.
+func (r *recorder) main(id cdp.FrameID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mainID = id
+}
+
+// newPage gives what is asked from now on another page id.
+func (r *recorder) newPage(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.page = id
+}
+
+// freeze keeps the main frame from moving on.
+func (r *recorder) freeze() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frozen = true
 }
 
 // wasAsked reports whether the page requested anything from the host.
@@ -100,58 +133,79 @@ func (r *recorder) wasAsked(host string) bool {
 	return r.asked[host]
 }
 
-// handle takes one event of the tab. It returns at once.
-func (r *recorder) handle(ev any) {
-	switch e := ev.(type) {
+// handle takes one event of the Network or Fetch domain.
+func (r *recorder) handle(e devtools.Event) {
+	switch e.Method {
+	case network.RequestServedFromCache.Method, network.ResourceChangedPriority.Method, network.PolicyUpdated.Method:
+		return
+	}
+	decoded, err := e.Decode()
+	if err != nil {
+		return // an event that this version of the protocol does not know
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	switch d := decoded.(type) {
 	case *network.EventRequestWillBeSent:
-		r.requestSent(e)
+		r.requestSent(e.Session, d)
 	case *network.EventRequestWillBeSentExtraInfo:
-		r.update(e.RequestID, func(q *request) { q.reqExtras = append(q.reqExtras, e) })
+		r.update(d.RequestID, func(q *request) { q.reqExtras = append(q.reqExtras, d) })
 	case *network.EventResponseReceivedExtraInfo:
-		r.update(e.RequestID, func(q *request) { q.respExtras = append(q.respExtras, e) })
+		r.update(d.RequestID, func(q *request) { q.respExtras = append(q.respExtras, d) })
 	case *network.EventResponseReceived:
-		r.update(e.RequestID, func(q *request) {
-			if h := q.current(); h != nil {
-				h.response, h.hasExtra = e.Response, e.HasExtraInfo
-				if h.at.IsZero() {
-					h.at = r.now()
-				}
-			}
-		})
+		r.received(e.Session, d)
+	case *network.EventDataReceived:
+		r.data(e.Session, d)
 	case *network.EventLoadingFinished:
-		r.ended(e.RequestID, "")
+		r.finished(e.Session, d)
 	case *network.EventLoadingFailed:
-		reason := e.ErrorText
-		if e.BlockedReason != "" {
-			reason += " (" + string(e.BlockedReason) + ")"
-		}
-		if e.CorsErrorStatus != nil {
-			reason += " (CORS " + string(e.CorsErrorStatus.CorsError) + ")"
-		}
-		r.ended(e.RequestID, reason)
+		r.failed(d)
 	case *fetch.EventRequestPaused:
-		r.paused(e)
-	case *network.EventWebSocketCreated:
-		r.unrecorded("websocket", e.URL)
+		r.paused(e.Session, d)
+	case *fetch.EventAuthRequired:
+		r.authenticate(e.Session, d)
+	case *network.EventWebTransportCreated:
+		r.unseen("webtransport", d.URL)
+	default:
+		r.socketEvent(decoded)
 	}
 }
 
-// unrecorded notes a source of traffic whose content is not in the take. Its
-// own script, which the browser never reports as finished, is not waited for.
+func (r *recorder) failed(e *network.EventLoadingFailed) {
+	if q := r.requests[e.RequestID]; q != nil && q.current() != nil {
+		q.current().cancelled = e.Canceled
+	}
+	r.ended(e.RequestID, failureOf(e))
+}
+
+// failureOf words why a request failed, as the browser does.
+func failureOf(e *network.EventLoadingFailed) string {
+	reason := e.ErrorText
+	if e.BlockedReason != "" {
+		reason += " (" + string(e.BlockedReason) + ")"
+	}
+	if e.CorsErrorStatus != nil {
+		reason += " (CORS " + string(e.CorsErrorStatus.CorsError) + ")"
+	}
+	return reason
+}
+
+// unrecorded notes a source of traffic whose content is not in the take.
 func (r *recorder) unrecorded(kind, address string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.unseen(kind, address)
+}
+
+// unseen is unrecorded with the lock held.
+func (r *recorder) unseen(kind, address string) {
 	r.noteAsked(address)
 	if r.reason("target.unrecorded", kind+" "+address) {
 		r.journal.Anomaly("target.unrecorded", "type", kind, "url", address)
 	}
-	for id := range r.inflight {
-		if h := r.requests[id].current(); h != nil && h.sent.Request.URL == address {
-			r.inflight[id] = flight{since: r.inflight[id].since, endless: true}
-			h.worker = true
-		}
-	}
-	r.touch()
 }
 
 // reason adds a reason for a partial take and reports whether it is new. The
@@ -184,9 +238,8 @@ func (r *recorder) get(id network.RequestID) *request {
 	return q
 }
 
+// update changes a request and writes what it completes. The lock is held.
 func (r *recorder) update(id network.RequestID, f func(*request)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	q := r.get(id)
 	f(q)
 	r.flush(q, false)
@@ -198,58 +251,6 @@ func (r *recorder) noteAsked(address string) {
 	}
 }
 
-func (r *recorder) requestSent(e *network.EventRequestWillBeSent) {
-	if !strings.HasPrefix(e.Request.URL, "http:") && !strings.HasPrefix(e.Request.URL, "https:") {
-		return
-	}
-	var post []byte
-	for _, p := range e.Request.PostDataEntries {
-		post = append(post, p.Bytes...)
-	}
-	if e.Request.HasPostData && len(post) == 0 {
-		r.fetchPost(e)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.noteAsked(e.Request.URL)
-	if r.closed {
-		return
-	}
-	q := r.get(e.RequestID)
-	if h := q.current(); h != nil && e.RedirectResponse != nil {
-		h.response, h.hasExtra, h.ended = e.RedirectResponse, e.RedirectHasExtraInfo, true
-		if h.at.IsZero() {
-			h.at = r.now()
-		}
-	}
-	q.hops = append(q.hops, &hop{sent: e, post: post})
-	r.counts.Requests++
-	endless := e.Type == network.ResourceTypeEventSource
-	r.inflight[e.RequestID] = flight{since: r.now(), endless: endless}
-	r.touch()
-	r.flush(q, false)
-}
-
-// fetchPost asks for a request body that was too long for the event.
-func (r *recorder) fetchPost(e *network.EventRequestWillBeSent) {
-	r.busy(1)
-	go func() {
-		defer r.busy(-1)
-		res, err := cdp.Call(r.ctx, r.session, network.GetRequestPostData, network.GetRequestPostDataParams{RequestID: e.RequestID})
-		if err != nil {
-			r.journal.Anomaly("request.body-missing", "url", e.Request.URL, "detail", err.Error())
-			return
-		}
-		r.update(e.RequestID, func(q *request) {
-			for _, h := range q.hops {
-				if h.sent == e {
-					h.post = res.PostData
-				}
-			}
-		})
-	}()
-}
-
 // touch wakes everyone who waits for quiet. The lock is held.
 func (r *recorder) touch() {
 	r.last = r.now()
@@ -257,30 +258,13 @@ func (r *recorder) touch() {
 	r.changed = make(chan struct{})
 }
 
-func (r *recorder) ended(id network.RequestID, failed string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	q := r.requests[id]
-	if q == nil || q.current() == nil {
-		return // not http
-	}
-	h := q.current()
-	h.ended, h.failed = true, failed
-	if h.at.IsZero() {
-		h.at = r.now()
-	}
-	delete(r.inflight, id)
-	r.touch()
-	r.flush(q, false)
-}
-
 // flush hands the finished hops of a request to write, in order; with force
-// also the unfinished ones. The lock is held: write must be quick and must
-// not call the recorder.
+// also the unfinished ones. The lock is held: write must not call the
+// recorder.
 func (r *recorder) flush(q *request, force bool) {
 	for q.written < len(q.hops) {
 		h := q.hops[q.written]
-		if !force && (!h.ended || h.bodyState == bodyPending) {
+		if !force && (!h.ended || h.asking > 0) {
 			return
 		}
 		q.giveExtras(h)
@@ -289,8 +273,11 @@ func (r *recorder) flush(q *request, force bool) {
 		}
 		q.written++
 		r.settle(h, force)
+		if h.sent.Type == network.ResourceTypeDocument {
+			h.head = h.body.head(headBytes)
+		}
 		r.write(q, h)
-		h.body = nil
+		h.body.drop()
 	}
 }
 
@@ -311,10 +298,9 @@ func (q *request) giveExtras(h *hop) {
 	}
 }
 
-// close waits for the bodies under way until ctx ends and writes every
-// exchange that is left.
-func (r *recorder) close(ctx context.Context) {
-	r.awaitBodies(ctx)
+// close writes every exchange and socket that is left. What comes after it
+// is no part of the take.
+func (r *recorder) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -323,64 +309,8 @@ func (r *recorder) close(ctx context.Context) {
 	for _, q := range r.order {
 		r.flush(q, true)
 	}
+	for _, s := range r.sockets {
+		r.socketClosed(s, true)
+	}
 	r.closed = true
-}
-
-// busy counts the bodies being taken.
-func (r *recorder) busy(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.bodies += n
-	r.touch()
-}
-
-func (r *recorder) awaitBodies(ctx context.Context) {
-	for {
-		r.mu.Lock()
-		n, changed := r.bodies, r.changed
-		r.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-	}
-}
-
-// quiet waits until none of the requests begun at or after since has been
-// under way for the time idle, or until ctx ends. It returns how many still
-// are.
-func (r *recorder) quiet(ctx context.Context, since time.Time, idle time.Duration) int {
-	begin := r.now()
-	for {
-		r.mu.Lock()
-		n := 0
-		for _, f := range r.inflight {
-			if !f.endless && !f.since.Before(since) {
-				n++
-			}
-		}
-		changed, last := r.changed, r.last
-		r.mu.Unlock()
-		var calm <-chan time.Time
-		if n == 0 {
-			if last.Before(begin) {
-				last = begin
-			}
-			rest := idle - r.now().Sub(last)
-			if rest <= 0 {
-				return 0
-			}
-			calm = time.After(rest)
-		}
-		select {
-		case <-ctx.Done():
-			return n
-		case <-calm:
-		case <-changed:
-		}
-	}
 }

@@ -13,22 +13,60 @@ type position struct {
 	View   float64 `json:"view"`   // of the window
 }
 
-// scrollTo moves the window, waits for two painted frames so that observers
-// of intersections have fired, and answers with the new state. The page's own
+// frames waits for two painted frames, so that observers of intersections
+// have fired. A page that does not paint is waited for no longer than a
+// second.
+const framesScript = `const frames = () => Promise.race([
+	new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
+	new Promise(done => setTimeout(done, 1000)),
+]);`
+
+// scrollTo moves the window and answers with the new state. The page's own
 // smooth scrolling is overridden.
-const scrollTo = `(async () => {
+const scrollTo = `(async () => {` + framesScript + `
 	window.scrollTo({top: %d, left: 0, behavior: 'instant'});
-	await Promise.race([
-		new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
-		new Promise(done => setTimeout(done, 1000)),
-	]);
+	await frames();
 	const root = document.scrollingElement || document.documentElement;
 	return {y: window.scrollY, height: root.scrollHeight, view: window.innerHeight};
 })()`
 
+// innerScript moves the parts of the page that scroll by themselves, each
+// from its beginning to its end and back, on either axis.
+const innerScript = `(async (most, steps) => {` + framesScript + `
+	const parts = [];
+	for (const e of document.querySelectorAll('*')) {
+		const down = e.scrollHeight - e.clientHeight > 8, across = e.scrollWidth - e.clientWidth > 8;
+		if (!down && !across || e === document.scrollingElement || e === document.body || e.clientWidth < 40 || e.clientHeight < 40) continue;
+		const style = getComputedStyle(e);
+		const y = down && /auto|scroll/.test(style.overflowY), x = across && /auto|scroll/.test(style.overflowX);
+		if (y || x) parts.push({e, y, x, top: e.scrollTop, left: e.scrollLeft});
+	}
+	let moved = 0;
+	for (const p of parts.slice(0, most)) {
+		for (let n = 1; n <= steps; n++) {
+			const top = p.e.scrollTop, left = p.e.scrollLeft;
+			if (p.y) p.e.scrollTo({top: top + p.e.clientHeight * 0.8, behavior: 'instant'});
+			if (p.x) p.e.scrollTo({left: left + p.e.clientWidth * 0.8, behavior: 'instant'});
+			await frames();
+			if (p.e.scrollTop === top && p.e.scrollLeft === left) break;
+			moved++;
+		}
+		p.e.scrollTo({top: p.top, left: p.left, behavior: 'instant'});
+	}
+	return {parts: parts.length, moved};
+})(%d, %d)`
+
+// Bounds of the parts of a page that scroll by themselves.
+const (
+	mostParts = 20
+	partSteps = 25
+)
+
 // scroll goes down the page step by step, whether or not the page seems to
-// react, and waits after each step for the requests that it caused. Then it
-// returns to the top.
+// react, and waits after each step for the requests that it caused; then
+// through its parts that scroll by themselves. A page that still has pictures
+// to load is gone through once more, slowly: some load only when the scroll
+// has come to rest. Then it returns to the top.
 func (v *visit) scroll() {
 	ctx, cancel := v.phase(v.order.Limits.ScrollMS)
 	defer cancel()
@@ -37,35 +75,54 @@ func (v *visit) scroll() {
 		v.missing("scroll", err)
 		return
 	}
-	v.journal.Step("scroll.started", "height", int(p.Height))
 	first := p.Height
-	steps, y := 0, 0.0
-	for v.scrollOn(ctx, p, y, steps) {
-		y += max(1, p.View*0.8)
-		begin := v.browser.Now()
-		if err := v.ask(ctx, fmt.Sprintf(scrollTo, int(y)), &p); err != nil {
-			break
-		}
-		steps++
-		v.awaitStep(ctx, begin)
-		v.journal.Progress("scroll.step", "n", steps, "y", int(y))
+	v.journal.Step("scroll.started", "height", int(first))
+	steps := v.descend(ctx, &p, 0)
+	v.scrollParts(ctx)
+	waiting := v.countImages()
+	if waiting > 0 && ctx.Err() == nil {
+		v.journal.Step("scroll.again", "waiting", waiting)
+		steps += v.descend(ctx, &p, slowDwell)
 	}
 	if ctx.Err() != nil && v.work.Err() == nil {
 		v.journal.Anomaly("deadline.scroll")
-		v.because("deadline.scroll", fmt.Sprintf("stopped at %d of %d pixels", int(y), int(p.Height)))
+		v.because("deadline.scroll", fmt.Sprintf("stopped at %d of %d pixels", int(p.Y), int(p.Height)))
 	}
 	v.facts.Counts.ScrollSteps = steps
 	v.backToTop()
-	v.countImages()
+	if waiting > 0 {
+		v.countImages()
+	}
 	v.journal.Step("scroll.finished", "steps", steps, "height", int(p.Height), "grown", int(p.Height-first),
 		"images", v.facts.Counts.Images, "unloaded", v.facts.Counts.ImagesUnloaded)
-	if n := v.facts.Counts.ImagesUnloaded; n > 0 {
-		v.journal.Anomaly("images.unloaded", "count", n)
+	v.noteUnloaded()
+}
+
+// slowDwell is how long a slow step rests, at least.
+const slowDwell = 300 * time.Millisecond
+
+// descend goes from the top to the bottom in steps of 0.8 windows and returns
+// how many it made.
+func (v *visit) descend(ctx context.Context, p *position, dwell time.Duration) int {
+	y, steps, grown := 0.0, 0, 0
+	for v.scrollOn(ctx, *p, y, steps, grown) {
+		y += max(1, p.View*0.8)
+		begin, before := v.now(), p.Height
+		if err := v.ask(ctx, fmt.Sprintf(scrollTo, int(y)), p); err != nil {
+			break
+		}
+		steps++
+		v.awaitStep(ctx, begin, dwell)
+		if p.Height > before {
+			grown++
+		}
+		v.journal.Progress("scroll.step", "n", steps, "y", int(y))
 	}
+	return steps
 }
 
 // scrollOn decides whether there is another step to make.
-func (v *visit) scrollOn(ctx context.Context, p position, y float64, steps int) bool {
+func (v *visit) scrollOn(ctx context.Context, p position, y float64, steps, grown int) bool {
 	l := v.order.Limits
 	switch {
 	case ctx.Err() != nil || v.crashed():
@@ -73,49 +130,115 @@ func (v *visit) scrollOn(ctx context.Context, p position, y float64, steps int) 
 	case y+p.View >= p.Height:
 		return false
 	case y+p.View >= float64(l.PageHeight):
-		v.journal.Anomaly("limit.height", "height", l.PageHeight)
-		v.because("limit.height", fmt.Sprintf("%d of %d pixels", l.PageHeight, int(p.Height)))
+		v.endless(grown)
+		if v.once("limit.height") {
+			v.journal.Anomaly("limit.height", "height", l.PageHeight)
+			v.because("limit.height", fmt.Sprintf("%d of %d pixels", l.PageHeight, int(p.Height)))
+		}
 		return false
 	case steps >= l.ScrollSteps:
-		v.journal.Anomaly("limit.steps", "steps", steps)
-		v.because("limit.steps", fmt.Sprint(steps))
+		v.endless(grown)
+		if v.once("limit.steps") {
+			v.journal.Anomaly("limit.steps", "steps", steps)
+			v.because("limit.steps", fmt.Sprint(steps))
+		}
 		return false
 	}
 	return true
 }
 
-// awaitStep waits for the requests that were begun since the step.
-func (v *visit) awaitStep(ctx context.Context, begin time.Time) {
+// endless notes that the page grew as it was scrolled, so that its end is
+// not merely far away.
+func (v *visit) endless(grown int) {
+	if grown >= 3 && v.once("page.endless") {
+		v.journal.Anomaly("page.endless", "grown", grown)
+	}
+}
+
+// awaitStep waits for the requests that were begun since the step. A step
+// that caused none is not waited for beyond its dwell.
+func (v *visit) awaitStep(ctx context.Context, begin time.Time, dwell time.Duration) {
 	wait, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
 	defer cancel()
-	v.recorder.quiet(wait, begin, stepIdle)
+	v.queue.drain(wait)
+	if dwell == 0 && !v.recorder.busySince(begin) {
+		return
+	}
+	v.recorder.quiet(wait, begin, max(stepIdle, dwell))
+}
+
+// scrollParts goes through the parts of the page that scroll by themselves.
+func (v *visit) scrollParts(ctx context.Context) {
+	var n struct{ Parts, Moved int }
+	begin := v.now()
+	if err := v.ask(ctx, fmt.Sprintf(innerScript, mostParts, partSteps), &n); err != nil {
+		if ctx.Err() == nil {
+			v.missing("scroll of parts", err)
+		}
+		return
+	}
+	if n.Parts == 0 {
+		return
+	}
+	v.awaitStep(ctx, begin, 0)
+	v.journal.Step("scroll.parts", "parts", n.Parts, "moved", n.Moved)
+	if n.Parts > mostParts {
+		v.journal.Anomaly("limit.parts", "parts", n.Parts, "scrolled", mostParts)
+	}
 }
 
 func (v *visit) backToTop() {
 	ctx, cancel := v.phase(v.order.Limits.SettleMS)
 	defer cancel()
-	begin := v.browser.Now()
+	begin := v.now()
 	if err := v.ask(ctx, fmt.Sprintf(scrollTo, 0), nil); err != nil {
 		v.missing("scroll", err)
 		return
 	}
-	v.awaitStep(ctx, begin)
+	v.awaitStep(ctx, begin, 0)
 }
 
 // imagesScript counts the pictures that are part of the layout, and those of
-// them that have no pixels.
+// them that have no pixels or still show something in the place of what they
+// are to show. It names the first of these.
 const imagesScript = `(() => {
 	const all = [...document.images].filter(i => i.getClientRects().length > 0);
-	return {images: all.length, unloaded: all.filter(i => !i.complete || i.naturalWidth === 0).length};
+	const later = i => {
+		for (const name of ['data-src', 'data-original', 'data-lazy', 'data-lazy-src', 'data-echo', 'lazy-src', 'data-lazyload']) {
+			const value = i.getAttribute(name);
+			if (value && value.length < 4096) {
+				try { if (new URL(value, document.baseURI).href !== i.currentSrc) return true; } catch (e) {}
+			}
+		}
+		return false;
+	};
+	const unloaded = all.filter(i => !i.complete || i.naturalWidth === 0 || later(i));
+	return {images: all.length, unloaded: unloaded.length,
+		first: unloaded.slice(0, 20).map(i => String(i.currentSrc || i.getAttribute('data-src') || i.getAttribute('src') || '').slice(0, 500))};
 })()`
 
-func (v *visit) countImages() {
+// unloaded names pictures that are not shown.
+type unloaded struct {
+	Images, Unloaded int
+	First            []string
+}
+
+// countImages notes how many pictures there are and returns how many are not
+// shown.
+func (v *visit) countImages() int {
 	ctx, cancel := v.phase(v.order.Limits.StepMS)
 	defer cancel()
-	var n struct{ Images, Unloaded int }
+	var n unloaded
 	if err := v.ask(ctx, imagesScript, &n); err != nil {
 		v.missing("images", err)
-		return
+		return 0
 	}
-	v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded = n.Images, n.Unloaded
+	v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.unloaded = n.Images, n.Unloaded, n.First
+	return n.Unloaded
+}
+
+func (v *visit) noteUnloaded() {
+	if n := v.facts.Counts.ImagesUnloaded; n > 0 {
+		v.journal.Anomaly("images.unloaded", "count", n, "first", v.unloaded)
+	}
 }

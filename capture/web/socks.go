@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 )
 
 // Replies of RFC 1928 section 6 that the guard gives.
@@ -59,6 +60,20 @@ func socksRequest(c io.ReadWriter) (host string, port uint16, err error) {
 	if req[3] != 3 {
 		a, _ := netip.AddrFromSlice(buf[:size])
 		host = a.String()
+	} else if !plainHost(host) {
+		_, _ = c.Write([]byte{5, socksFailure, 0, 1, 0, 0, 0, 0, 0, 0})
+		return "", 0, fmt.Errorf("socks host %q", host)
 	}
 	return hostKey(host), binary.BigEndian.Uint16(buf[size:]), nil
+}
+
+// plainHost reports whether a name may go into a message to a proxy and into
+// a record: nothing that ends a line or begins another part of an address.
+func plainHost(host string) bool {
+	for i := range len(host) {
+		if host[i] <= ' ' || host[i] >= 0x7f || strings.IndexByte(`/\@?#%<>"`, host[i]) >= 0 {
+			return false
+		}
+	}
+	return host != ""
 }

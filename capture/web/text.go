@@ -4,37 +4,169 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/domsnapshot"
-	"github.com/chromedp/cdproto/page"
 
 	"guzheng/capture"
+	"guzheng/capture/web/devtools"
+	"guzheng/capture/web/reading"
 )
 
-// textScript returns the text of a frame as a person would copy it, header
-// and footer included.
-const textScript = `document.body ? document.body.innerText : ''`
+// mostAccessible is how many nodes a page may have for its accessibility
+// trees to be asked for: they cost the browser some 45 µs a node.
+const mostAccessible = 20_000
 
-// saveText keeps the text of all frames, and where each line of it stands.
+// A view is the page as it was read at one moment.
+type view struct {
+	reading.Result
+	sessions []cdp.Session // of the layers
+	nodes    int
+}
+
+// saveText keeps the text of all frames, where each run of it stands, the
+// accessibility trees, and notes the fonts.
 func (v *visit) saveText() {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
-	tree, err := cdp.Call(ctx, v.session, page.GetFrameTree, cdp.Empty{})
+	page, err := v.read(ctx)
 	if err != nil {
 		v.missing("text", err)
 		return
 	}
-	var b strings.Builder
-	v.frameText(ctx, tree.FrameTree, &b)
-	if strings.TrimSpace(b.String()) == "" {
-		v.journal.Anomaly("page.blank")
+	if strings.TrimSpace(page.Text) == "" {
+		code := "page.blank"
+		if v.painted {
+			code = "text.absent" // drawn on a canvas, or in pictures
+		}
+		v.journal.Anomaly(code)
 	}
-	v.keep("text", capture.FileText, "text/plain; charset=utf-8", "evidence/text.txt", []byte(b.String()+"\n"))
-	v.saveLines(ctx)
+	v.text = page.Text
+	v.keep("text", capture.FileText, "text/plain; charset=utf-8", "evidence/text.txt", []byte(page.Text+"\n"))
+	lines := page.Lines
+	lines.Format, lines.Page = capture.TextFormat, v.facts.Page
+	if err := v.writeCompact(capture.FileLines, "evidence/lines.json", lines); err != nil {
+		v.missing("lines", err)
+	} else {
+		v.journal.Step("lines.saved", "lines", len(lines.Lines), "hidden", page.Hidden)
+	}
+	v.saveAccessible(ctx, page)
+	v.noteFonts(ctx, page)
 }
+
+// read takes a snapshot of the page and of the frames in processes of their
+// own and reads them as one.
+func (v *visit) read(ctx context.Context) (view, error) {
+	v.mu.Lock()
+	frames := append([]*devtools.Session(nil), v.frames...)
+	v.mu.Unlock()
+	var out view
+	var layers []reading.Layer
+	at := map[*devtools.Session]int{}
+	for i, s := range append([]*devtools.Session{v.session}, frames...) {
+		if isGone(s) {
+			continue
+		}
+		snap, err := cdp.Call(ctx, s, domsnapshot.CaptureSnapshot, reading.Params())
+		if err != nil {
+			if i == 0 {
+				return view{}, err
+			}
+			v.missingFrame(s, err)
+			continue
+		}
+		l := reading.Layer{Snapshot: &snap}
+		if parent, ok := at[s.Parent()]; ok && i > 0 {
+			owner, err := cdp.Call(ctx, s.Parent(), dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: cdp.FrameID(s.Target().TargetID)})
+			if err == nil {
+				l.Parent, l.Owner = parent, owner.BackendNodeID
+			}
+		}
+		at[s] = len(layers)
+		layers = append(layers, l)
+		out.sessions = append(out.sessions, s)
+		for _, d := range snap.Documents {
+			if d.Nodes != nil {
+				out.nodes += len(d.Nodes.NodeType)
+			}
+		}
+	}
+	out.Result = reading.Read(layers)
+	return out, nil
+}
+
+// missingFrame notes that a frame could not be read.
+func (v *visit) missingFrame(s *devtools.Session, err error) {
+	if !isGone(s) {
+		v.missing("text of "+short(s.Target().URL, 500), err)
+	}
+}
+
+// saveAccessible keeps what a screen reader is told of the page.
+func (v *visit) saveAccessible(ctx context.Context, page view) {
+	if page.nodes > mostAccessible {
+		v.journal.Anomaly("limit.accessibility", "nodes", page.nodes)
+		return
+	}
+	trees := reading.AccessTrees{Format: reading.AccessFormat}
+	for i, s := range page.sessions {
+		for _, frame := range page.Documents(i) {
+			t, err := reading.Accessible(ctx, s, frame)
+			if err != nil {
+				v.missing("accessibility", err)
+				return
+			}
+			trees.Trees = append(trees.Trees, t)
+		}
+	}
+	if err := v.writeCompact(capture.FileAccessible, "evidence/accessibility.json", trees); err != nil {
+		v.missing("accessibility", err)
+	}
+}
+
+// noteFonts notes which fonts the text was really drawn with, and which of
+// its characters no font has.
+func (v *visit) noteFonts(ctx context.Context, page view) {
+	coverage, err := v.pool.coverage()
+	if err != nil {
+		v.journal.Step("fonts.unlisted", "detail", err.Error())
+	}
+	fonts, err := reading.Fonts(ctx, page.sessions, page.Result, coverage)
+	if err != nil {
+		v.journal.Anomaly("fonts.unknown", "detail", err.Error())
+	}
+	v.facts.Fonts = &fonts
+	n := 0
+	var codes []string
+	for _, g := range fonts.Missing {
+		if g.Web {
+			continue
+		}
+		n += g.Count
+		if len(codes) < 20 {
+			codes = append(codes, g.Code)
+		}
+	}
+	if n > 0 {
+		v.journal.Anomaly("glyphs.missing", "count", n, "codes", strings.Join(codes, " "))
+	}
+}
+
+// writeCompact writes a value as JSON without indents: these files are large.
+func (v *visit) writeCompact(kind, path string, value any) error {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return v.d.Write(kind, "application/json", path, append(b, '\n'))
+}
+
+// textScript returns the text of the main frame, for comparisons.
+const textScript = `document.body ? document.body.innerText : ''`
 
 // textDigest is the digest of the main frame's text at this moment, or
 // nothing when the page does not answer.
@@ -50,128 +182,4 @@ func (v *visit) textDigest() string {
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
-}
-
-func (v *visit) frameText(ctx context.Context, t *page.FrameTree, b *strings.Builder) {
-	var text string
-	if err := v.evaluate(ctx, t.Frame.ID, textScript, &text); err != nil {
-		v.missing("text of "+t.Frame.URL, err)
-	}
-	if t.Frame.ParentID != "" {
-		b.WriteString("\n\n[" + t.Frame.URL + "]\n")
-	}
-	b.WriteString(text)
-	for _, child := range t.ChildFrames {
-		v.frameText(ctx, child, b)
-	}
-}
-
-// saveLines keeps the box of every painted line of text.
-func (v *visit) saveLines(ctx context.Context) {
-	snap, err := cdp.Call(ctx, v.session, domsnapshot.CaptureSnapshot, domsnapshot.CaptureSnapshotParams{
-		ComputedStyles: []string{"visibility", "opacity"}})
-	if err != nil {
-		v.missing("lines", err)
-		return
-	}
-	lines := capture.Lines{Format: capture.TextFormat, Page: v.facts.Page}
-	s := snapshot{strings: snap.Strings, documents: snap.Documents, scale: v.order.Viewport.Scale, seen: map[int64]bool{}}
-	if len(s.documents) > 0 {
-		s.collect(0, 0, 0, &lines.Lines)
-	}
-	if err := v.writeJSON(capture.FileLines, "evidence/lines.json", lines); err != nil {
-		v.missing("lines", err)
-		return
-	}
-	v.journal.Step("lines.saved", "lines", len(lines.Lines))
-}
-
-// A snapshot walks the documents of a DOMSnapshot answer.
-type snapshot struct {
-	strings   []string
-	documents []*domsnapshot.DocumentSnapshot
-	scale     float64
-	seen      map[int64]bool
-}
-
-func (s snapshot) text(i domsnapshot.StringIndex) string {
-	if i < 0 || int(i) >= len(s.strings) {
-		return ""
-	}
-	return s.strings[i]
-}
-
-// collect appends the lines of one document, and of the documents in its
-// frames, with their boxes moved to the coordinates of the page.
-func (s snapshot) collect(doc int64, dx, dy float64, out *[]capture.Line) {
-	if doc < 0 || int(doc) >= len(s.documents) || s.seen[doc] {
-		return
-	}
-	s.seen[doc] = true
-	d := s.documents[doc]
-	if d.Layout == nil {
-		return
-	}
-	s.boxes(d, dx, dy, out)
-	if d.Nodes == nil || d.Nodes.ContentDocumentIndex == nil {
-		return
-	}
-	for i, node := range d.Nodes.ContentDocumentIndex.Index {
-		for k, owner := range d.Layout.NodeIndex {
-			if owner != node || k >= len(d.Layout.Bounds) || len(d.Layout.Bounds[k]) < 4 {
-				continue
-			}
-			child := d.Nodes.ContentDocumentIndex.Value[i]
-			if child < 0 || int(child) >= len(s.documents) {
-				continue
-			}
-			box, c := d.Layout.Bounds[k], s.documents[child]
-			s.collect(child, dx+box[0]/s.scale-c.ScrollOffsetX/s.scale, dy+box[1]/s.scale-c.ScrollOffsetY/s.scale, out)
-		}
-	}
-}
-
-func (s snapshot) boxes(d *domsnapshot.DocumentSnapshot, dx, dy float64, out *[]capture.Line) {
-	if d.TextBoxes == nil {
-		return
-	}
-	for i, at := range d.TextBoxes.LayoutIndex {
-		if int(at) >= len(d.Layout.Text) || i >= len(d.TextBoxes.Bounds) || len(d.TextBoxes.Bounds[i]) < 4 {
-			continue
-		}
-		b := d.TextBoxes.Bounds[i]
-		if b[2] <= 0 || b[3] <= 0 || s.hidden(d, at) {
-			continue
-		}
-		text := slice16(s.text(d.Layout.Text[at]), d.TextBoxes.Start[i], d.TextBoxes.Length[i])
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		*out = append(*out, capture.Line{X: dx + b[0]/s.scale, Y: dy + b[1]/s.scale, W: b[2] / s.scale, H: b[3] / s.scale, Text: text})
-	}
-}
-
-// hidden reports whether a layout node is painted with no ink.
-func (s snapshot) hidden(d *domsnapshot.DocumentSnapshot, at int64) bool {
-	if int(at) >= len(d.Layout.Styles) || len(d.Layout.Styles[at]) < 2 {
-		return false
-	}
-	st := d.Layout.Styles[at]
-	return s.text(domsnapshot.StringIndex(st[0])) == "hidden" || s.text(domsnapshot.StringIndex(st[1])) == "0"
-}
-
-// slice16 cuts a text by UTF-16 code units, as the browser counts.
-func slice16(text string, start, length int64) string {
-	var b strings.Builder
-	var n int64
-	for _, r := range text {
-		if n >= start && n < start+length {
-			b.WriteRune(r)
-		}
-		n++
-		if r > 0xFFFF {
-			n++
-		}
-	}
-	return b.String()
 }

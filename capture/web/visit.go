@@ -4,53 +4,77 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/chromedp"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/google/uuid"
 
 	"guzheng/capture"
 	"guzheng/capture/warc"
+	"guzheng/capture/web/devtools"
 )
 
 // A visit is one capture under way.
 type visit struct {
-	browser Browser
+	pool    *Pool
 	path    string // of the Chromium binary
 	d       *capture.Dir
 	order   capture.Order
 	journal *capture.Journal
 	facts   capture.Facts
 	pageID  string
+	secret  string // user:password of the order, never written anywhere
 
 	guard    *guard
 	proc     *process
-	tab      context.Context // the tab; ends with the browser
-	work     context.Context // the tab within the total limit and the caller's wish
-	session  cdp.Session
+	context  cdp.BrowserContextID
+	session  *devtools.Session // of the tab
+	ready    chan error        // the tab is instrumented, or why not
+	work     context.Context   // the visit's time; ends with the browser or the renderer
+	crash    context.CancelFunc
 	queue    *queue
 	recorder *recorder
 	warcFile *capture.Writer
 	warc     *warc.Writer
 	warcErr  error
-	hashed   chan string // the digest of the running browser
+	wire     wireFile
+	painted  bool // the window shows more than one colour
+	// files of certificates by digest
+	certificates map[string]string
+	text         string             // of the page, as it was kept
+	unloaded     []string           // pictures that are not shown, the first of them
+	adopted      map[target.ID]bool // on the queue's goroutine only
+
+	over atomic.Bool // what happens from now on is no part of the visit
 
 	mu      sync.Mutex
 	page    pageState
-	signal  chan struct{} // closed and replaced at every change of page
+	world   runtime.ExecutionContextID // of our scripts in the document last asked
+	frames  []*devtools.Session        // frames in processes of their own
+	signal  chan struct{}              // closed and replaced at every change of page
+	told    map[string]bool            // what once has seen
 	reasons []capture.Reason
 	failed  bool // there is no page to show
 	hung    bool // an artefact ran into its deadline; later ones get less time
 }
 
-func limit(ms int64) time.Duration { return capture.MS(ms) }
+func newVisit(p *Pool, path string, d *capture.Dir) *visit {
+	v := &visit{pool: p, path: path, d: d, order: d.Order(), journal: d.Journal(), pageID: newUUID(),
+		ready: make(chan error, 1), queue: newQueue(), signal: make(chan struct{}), told: map[string]bool{}, adopted: map[target.ID]bool{}, certificates: map[string]string{}}
+	v.facts.Format, v.facts.PageID = capture.FactsFormat, v.pageID
+	v.facts.RequestedURL, v.facts.Viewport = v.order.URL, v.order.Viewport
+	v.page.loads = map[cdp.LoaderID]bool{}
+	v.recorder = newRecorder(v)
+	v.recorder.write, v.recorder.frames, v.recorder.secret = v.exchange, v.socketRecord, v.secretFor
+	return v
+}
+
+func (v *visit) now() time.Time { return v.pool.browser.Now() }
 
 // because adds a reason for a partial or failed take, once.
 func (v *visit) because(code, detail string) {
@@ -64,11 +88,23 @@ func (v *visit) because(code, detail string) {
 	v.reasons = append(v.reasons, capture.Reason{Code: code, Detail: detail})
 }
 
+// once reports whether it is asked about what for the first time.
+func (v *visit) once(what string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.told[what] || len(v.told) > mostTold {
+		return false
+	}
+	v.told[what] = true
+	return true
+}
+
+// mostTold bounds what is told one by one.
+const mostTold = 200
+
 func (v *visit) fail(code, detail string) {
 	v.because(code, detail)
-	v.mu.Lock()
-	v.failed = true
-	v.mu.Unlock()
+	v.nothing()
 }
 
 // nothing makes the take a failed one for a reason that is told elsewhere.
@@ -91,124 +127,136 @@ func (v *visit) state() capture.State {
 // run carries the visit through. Its error means that the take itself could
 // not be written; everything that goes wrong with the page ends as a reason.
 func (v *visit) run(ctx context.Context) error {
-	v.pageID = newUUID()
-	v.facts.PageID, v.facts.RequestedURL, v.facts.Viewport = v.pageID, v.order.URL, v.order.Viewport
-	v.signal = make(chan struct{})
+	defer v.queue.close()
 	v.journal.Step("order.accepted", "id", v.order.ID, "url", v.order.URL)
-	v.preflight(ctx)
+	if err := v.readSecret(); err != nil {
+		return err
+	}
+	clock := v.preflight(ctx)
 	if err := v.openWARC(); err != nil {
 		return err
 	}
-	v.recorder = newRecorder(nil, v.d, v.browser.Now)
-	v.recorder.write = v.exchange
 	var err error
-	if v.guard, err = startGuard(v.order, v.browser.Allow, v.browser.Now, v.recorder.wasAsked); err != nil {
+	if v.guard, err = startGuard(v.order, v.pool.browser.Allow, v.now, v.recorder.wasAsked); err != nil {
 		return err
 	}
 	defer v.guard.Close()
 	v.guard.onEvent = func(r capture.Refusal) {
 		v.journal.Add(capture.EntryRefused, "request.refused", "host", r.Host, "reason", r.Reason)
 	}
-	v.facts.Proxy.Guard = v.guard.Addr()
+	v.facts.Proxy.Guard, v.facts.Proxy.Upstream = v.guard.Addr(), v.guard.via()
+	if err := v.openWire(); err != nil {
+		return err
+	}
+	v.guard.wire, v.guard.onBytes = v.wire.rec, v.passed
 	v.journal.Step("proxy.started", "address", v.guard.Addr())
 	v.inBrowser(ctx)
-	return v.close(ctx)
+	clock()
+	return v.close()
 }
 
-// inBrowser is the part of the visit that needs the browser; it ends the
-// browser whatever happens.
+// passed hears how many bytes went over the connections. What no body limit
+// catches, such as a response that nobody reads to us, ends here.
+func (v *visit) passed(total int64) {
+	if total > v.order.Limits.TotalBytes*2 && v.once("limit.traffic") {
+		v.journal.Anomaly("limit.traffic", "bytes", total)
+		v.because("limit.total", "connections cut")
+		v.guard.Stop()
+	}
+}
+
+// inBrowser is the part of the visit that needs the browser.
 func (v *visit) inBrowser(ctx context.Context) {
-	proc, err := v.launch(context.WithoutCancel(ctx))
+	proc, back, err := v.pool.take(ctx, v)
 	if err != nil {
-		code := "browser.start"
-		if errors.Is(err, context.DeadlineExceeded) {
-			code = "deadline.start"
-		}
-		v.journal.Anomaly(code, "detail", err.Error())
-		v.fail(code, err.Error())
+		v.noStart(err)
 		return
 	}
-	v.proc = proc
-	v.noteBrowser(proc)
-	v.queue = newQueue()
 	defer func() {
-		proc.stop()
-		v.queue.close()
+		back()
 		v.journal.Step("browser.closed")
 	}()
-	if ver, err := chromedp.CallBrowser(proc.ctx, browser.GetVersion, cdp.Empty{}); err == nil {
-		v.facts.Browser.Product, v.facts.UserAgent = ver.Product, ver.UserAgent
-	}
-	v.journal.Step("browser.started", "product", v.facts.Browser.Product, "path", v.path,
-		"sandbox", !v.order.NoSandbox, "user", proc.user)
-	cancel, err := v.openTab(ctx)
+	v.proc = proc
+	v.noteBrowser(proc)
+	total, stop := context.WithTimeout(ctx, limit(v.order.Limits.TotalMS))
+	defer stop()
+	v.work, v.crash = context.WithCancel(total)
+	defer v.crash()
+	go func() {
+		select {
+		case <-proc.conn.Gone():
+			v.crash()
+		case <-v.work.Done():
+		}
+	}()
+	opening, cancel := context.WithTimeout(v.work, limit(v.order.Limits.StartMS))
+	err = v.openTab(opening)
+	cancel()
 	defer func() {
 		// The guard first: what the page would send on leaving is neither
 		// recorded nor sent.
 		v.guard.Close()
-		cancel()
+		v.closeTab()
+		v.takeSecrets()
 	}()
 	switch {
-	case err != nil && ctx.Err() != nil:
+	case err != nil && v.work.Err() != nil:
 		v.nothing()
 	case err != nil:
-		v.journal.Anomaly("browser.start", "detail", err.Error())
-		v.fail("browser.start", err.Error())
+		v.noStart(err)
 		return
 	default:
-		if v.navigate() {
+		there := v.navigate()
+		if there {
 			v.record()
 		}
-		v.afterwards()
+		v.describe(ctx)
+		if there {
+			v.secondLook()
+		}
+		v.afterwards(ctx)
 	}
-	v.noteEnd(ctx)
+	v.noteEnd(ctx, total)
+}
+
+// noStart notes that there was no browser to visit the page with.
+func (v *visit) noStart(err error) {
+	code := "browser.start"
+	if errors.Is(err, context.DeadlineExceeded) {
+		code = "deadline.start"
+	}
+	v.journal.Anomaly(code, "detail", err.Error())
+	v.fail(code, err.Error())
 }
 
 // noteEnd says why a visit ended before its time: because it was told to,
-// because its time was up, or because the browser was gone.
-func (v *visit) noteEnd(ctx context.Context) {
+// because its time was up, or because the browser was gone. That the page's
+// own process crashed is told already.
+func (v *visit) noteEnd(ctx, total context.Context) {
 	switch {
 	case ctx.Err() != nil:
 		v.journal.Anomaly("cancelled")
 		v.because("cancelled", ctx.Err().Error())
-	case errors.Is(v.work.Err(), context.DeadlineExceeded):
+	case errors.Is(total.Err(), context.DeadlineExceeded):
 		v.journal.Anomaly("deadline.total")
 		v.because("deadline.total", limit(v.order.Limits.TotalMS).String())
-	case v.work.Err() != nil:
+	case v.proc.gone():
 		v.journal.Anomaly("browser.crashed")
 		v.because("browser.crashed", "")
 	}
-}
-
-// noteBrowser writes down which program runs.
-func (v *visit) noteBrowser(p *process) {
-	b := &v.facts.Browser
-	b.User, b.Flags = p.user, p.flags
-	executable, arguments := p.look()
-	if executable != "" {
-		b.Executable = executable
-	}
-	if len(arguments) > 1 {
-		b.Flags = arguments[1:]
-	}
-	if !slices.Contains(debianBrowsers(), b.Executable) {
-		v.journal.Anomaly("browser.other", "path", v.path, "executable", b.Executable)
-	}
-	v.hashed = make(chan string, 1)
-	go func() { v.hashed <- fileSHA256(b.Executable) }()
 }
 
 // record takes every artefact of a page that is there. The text of the page
 // is compared in between: the artefacts are not of one moment.
 func (v *visit) record() {
 	before := v.textDigest()
-	v.picture(capture.FileViewport)
+	v.picture()
 	v.scroll()
 	between := v.textDigest()
 	v.measure()
 	v.saveDOM()
 	v.saveText()
-	v.picture(capture.FileFull)
+	v.pictureFull()
 	v.saveMHTML()
 	v.savePDF()
 	v.compare("viewport", before, "full", between)
@@ -222,22 +270,27 @@ func (v *visit) compare(from, a, to, b string) {
 	}
 }
 
-// afterwards collects what must be asked before the tab goes: the facts of
-// the page, the certificates, the traffic still under way.
-func (v *visit) afterwards() {
-	ctx, cancel := context.WithTimeout(v.tab, limit(v.order.Limits.ArtefactMS))
+// describe asks for the facts of the page and the certificates. It has time
+// of its own, also when that of the visit is up.
+func (v *visit) describe(ctx context.Context) {
+	facts, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit(v.order.Limits.StepMS))
 	defer cancel()
-	v.pageFacts(ctx)
-	v.saveCertificates(ctx)
-	wait, stop := context.WithTimeout(v.tab, limit(v.order.Limits.StepMS))
-	defer stop()
+	v.pageFacts(facts)
+	v.saveCertificates(facts)
+}
+
+// afterwards waits for the traffic still under way, and ends the record of it.
+func (v *visit) afterwards(ctx context.Context) {
+	after := context.WithoutCancel(ctx)
 	// The end of a request is often told just after the answer that brought
 	// us here; without it a failed request would pass for an unanswered one.
-	last, end := context.WithTimeout(wait, time.Second)
+	last, end := context.WithTimeout(after, time.Second)
 	defer end()
 	v.queue.drain(last)
 	v.recorder.quiet(last, time.Time{}, 0)
-	v.recorder.close(wait)
+	v.recorder.awaitBodies(last)
+	v.recorder.close()
+	v.over.Store(true)
 }
 
 // phase returns a context for one step of the visit. When an earlier step
@@ -254,6 +307,10 @@ func (v *visit) phase(ms int64) (context.Context, context.CancelFunc) {
 
 // missing notes that an artefact could not be had.
 func (v *visit) missing(artefact string, err error) {
+	if v.work.Err() != nil {
+		v.because("artefact.missing", artefact) // why is told where the visit ends
+		return
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		v.mu.Lock()
 		v.hung = true
@@ -262,105 +319,8 @@ func (v *visit) missing(artefact string, err error) {
 		v.because("deadline.artefact", artefact)
 		return
 	}
-	if v.work.Err() != nil {
-		v.because("artefact.missing", artefact) // why is told where the visit ends
-		return
-	}
 	v.journal.Anomaly("artefact.missing", "artefact", artefact, "detail", err.Error())
 	v.because("artefact.missing", artefact+": "+err.Error())
-}
-
-func (v *visit) openWARC() error {
-	f, err := v.d.Create(capture.FileWARC, "application/warc+gzip", "archive/data.warc.gz")
-	if err != nil {
-		return err
-	}
-	v.warcFile = f
-	v.warc, err = warc.NewWriter(f, warc.Info{
-		Software: v.browser.Tool.Name + "/" + v.browser.Tool.Version, Filename: "data.warc.gz",
-		Description: "bodies are stored without content and transfer encodings; the order of request header fields is not known",
-		Created:     v.browser.Now(), ID: "urn:uuid:" + newUUID(), TmpDir: v.browser.TempDir,
-	})
-	return err
-}
-
-// close writes what is only known at the end.
-func (v *visit) close(ctx context.Context) error {
-	wait, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer stop()
-	v.recorder.close(wait)
-	v.gatherTraffic()
-	if v.hashed != nil {
-		v.facts.Browser.SHA256 = <-v.hashed
-	}
-	if err := v.warc.Close(); err != nil {
-		return err
-	}
-	if v.warcErr != nil {
-		v.because("exchange.unwritten", v.warcErr.Error())
-	}
-	if err := v.warcFile.Close(); err != nil {
-		return err
-	}
-	c := v.facts.Counts
-	v.journal.Step("traffic.closed", "requests", c.Requests, "responses", c.Responses, "failed", c.Failed, "refused", c.Refused)
-	return v.writeJSON(capture.FileFacts, "evidence/facts.json", v.facts)
-}
-
-// gatherTraffic moves what recorder and guard saw into facts and reasons.
-func (v *visit) gatherTraffic() {
-	r := v.recorder
-	answers, refused, own := v.guard.report()
-	v.facts.DNS, v.facts.Refused = answers, refused
-	for i, a := range v.facts.DNS {
-		if len(a.Addresses) > 0 {
-			v.facts.DNS[i].Source = "dns"
-		}
-		if names(v.facts.HostsFile.Entries, a.Host) {
-			v.facts.DNS[i].Source = "hosts"
-		}
-	}
-	if len(own) > 0 {
-		n, hosts := 0, slices.Sorted(maps.Keys(own))
-		for _, c := range own {
-			n += c
-		}
-		v.journal.Step("browser.own-traffic", "refused", n, "hosts", strings.Join(hosts, ", "))
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	images, unloaded, steps := v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.facts.Counts.ScrollSteps
-	v.facts.Counts = r.counts
-	v.facts.Counts.Refused = len(refused)
-	v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.facts.Counts.ScrollSteps = images, unloaded, steps
-	v.facts.Failed = r.failures
-	v.mu.Lock()
-	v.reasons = append(v.reasons, r.reasons...)
-	v.mu.Unlock()
-}
-
-// openTab opens the tab of the visit in a browser context of its own, with
-// every event going to the recorder before the first navigation.
-func (v *visit) openTab(parent context.Context) (context.CancelFunc, error) {
-	tab, cancel := chromedp.NewContext(v.proc.ctx,
-		chromedp.WithNewBrowserContext(),
-		chromedp.WithListener(func(ev any) { v.queue.add(func() { v.event(ev) }) }))
-	v.tab = tab
-	v.recorder.ctx = tab
-	work, stopWork := context.WithTimeout(tab, limit(v.order.Limits.TotalMS))
-	unhook := context.AfterFunc(parent, stopWork)
-	v.work = work
-	end := func() { unhook(); stopWork(); cancel() }
-	if err := startWithin(tab, limit(v.order.Limits.StartMS)); err != nil {
-		return end, fmt.Errorf("opening a tab: %w", err)
-	}
-	v.session = chromedp.FromContext(tab).Target
-	v.recorder.session = v.session
-	if err := v.instrument(); err != nil {
-		return end, err
-	}
-	v.journal.Step("page.opened", "cache", "off", "service_workers", "bypassed")
-	return end, nil
 }
 
 // newUUID returns a random UUID (RFC 9562 section 5.4). The package's own

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,7 +38,20 @@ func order(address string) capture.Order {
 		URL: address, Created: capture.Now(), Limits: l, Viewport: capture.Viewport{Width: 1280, Height: 800, Scale: 1}}
 }
 
+// collect captures and holds every file against its digest.
 func collect(t *testing.T, o capture.Order, b Browser) taken {
+	t.Helper()
+	got := collectOnly(t, o, b)
+	for _, f := range got.take.Files {
+		g, err := capture.DigestOf(bytes.NewReader(got.read(t, f.Path)))
+		if err != nil || g != f.Digest {
+			t.Errorf("%s has digest %v, take.json says %v (%v)", f.Path, g, f.Digest, err)
+		}
+	}
+	return got
+}
+
+func collectOnly(t *testing.T, o capture.Order, b Browser) taken {
 	t.Helper()
 	temp, err := os.MkdirTemp("", "guzheng-test-") // t.TempDir is closed to the browser's user
 	if err != nil {
@@ -54,17 +68,9 @@ func collect(t *testing.T, o capture.Order, b Browser) taken {
 	if got.take, err = b.Collect(t.Context(), o, got.dir); err != nil {
 		t.Fatalf("collecting %s: %v", o.URL, err)
 	}
-	if err := json.Unmarshal(got.read(t, "evidence/facts.json"), &got.facts); err != nil {
-		t.Fatal(err)
-	}
+	got.facts = got.readFacts(t)
 	if left, err := filepath.Glob(filepath.Join(temp, "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
-	}
-	for _, f := range got.take.Files {
-		g, err := capture.DigestOf(bytes.NewReader(got.read(t, f.Path)))
-		if err != nil || g != f.Digest {
-			t.Errorf("%s has digest %v, take.json says %v (%v)", f.Path, g, f.Digest, err)
-		}
 	}
 	return got
 }
@@ -76,6 +82,14 @@ func (got taken) read(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func (got taken) readFacts(t *testing.T) (f capture.Facts) {
+	t.Helper()
+	if err := json.Unmarshal(got.read(t, "evidence/facts.json"), &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func (got taken) has(kind, code string) bool {
@@ -163,7 +177,7 @@ func TestHome(t *testing.T) {
 	if err := json.Unmarshal(got.read(t, "evidence/lines.json"), &lines); err != nil || len(lines.Lines) < 50 {
 		t.Errorf("%d lines (%v)", len(lines.Lines), err)
 	}
-	last := lines.Lines[len(lines.Lines)-1]
+	last := slices.MaxFunc(lines.Lines, func(a, b capture.Line) int { return cmp.Compare(a.Y, b.Y) })
 	if int(last.Y+last.H) > f.Page.Height || last.Y < float64(f.Page.Height)-400 {
 		t.Errorf("last line %+v is not in the footer of %v", last, f.Page)
 	}
@@ -260,6 +274,23 @@ func TestTLS(t *testing.T) {
 		got := collect(t, order(srv.URL+"/"), Browser{Allow: []string{host}})
 		if got.take.State != capture.Failed || len(got.take.Reasons) != 1 || got.take.Reasons[0].Code != "certificate.invalid" {
 			t.Errorf("%s: %v", got.take.State, got.take.Reasons)
+		}
+		if len(got.facts.TLS) != 1 || len(got.facts.TLS[0].Chain) == 0 || got.facts.TLS[0].Error != "net::ERR_CERT_AUTHORITY_INVALID" {
+			t.Fatalf("tls: %+v", got.facts.TLS)
+		}
+		if !bytes.Equal(got.read(t, got.facts.TLS[0].Chain[0].File), srv.Certificate().Raw) {
+			t.Error("the kept certificate is not the server's")
+		}
+	})
+	t.Run("accepted all the same", func(t *testing.T) {
+		o := order(srv.URL + "/")
+		o.AcceptInvalidTLS = true
+		got := collect(t, o, Browser{Allow: []string{host}})
+		if got.take.State != capture.Complete || got.facts.Status != 200 || got.facts.Title != "tls" {
+			t.Errorf("%s: %v, status %d", got.take.State, got.take.Reasons, got.facts.Status)
+		}
+		if !got.has(capture.EntryAnomaly, "certificate.invalid") || !got.has(capture.EntryAnomaly, "certificate.accepted") {
+			t.Error("the journal hides that nobody vouched for the server")
 		}
 	})
 	t.Run("known key", func(t *testing.T) {

@@ -1,0 +1,231 @@
+package web
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/io"
+	"github.com/chromedp/cdproto/network"
+
+	"guzheng/capture"
+	"guzheng/capture/web/devtools"
+)
+
+// paused lets go of a response that the browser holds before its body is
+// read. Its header list keeps order and repetitions of HTTP/2. A document
+// that the browser would not show is taken from here: nothing is requested
+// twice.
+func (r *recorder) paused(s *devtools.Session, e *fetch.EventRequestPaused) {
+	if e.ResponseStatusCode == 0 && e.ResponseErrorReason == "" {
+		// Not sent yet.
+		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
+		return
+	}
+	h := (*hop)(nil)
+	if q := r.requests[e.NetworkID]; q != nil {
+		h = q.current()
+	}
+	if h != nil {
+		h.paused, h.at = e, r.now()
+		h.session = s
+	}
+	switch {
+	case h == nil || e.ResponseErrorReason != "":
+	case r.counts.Requests > r.limits.Requests && r.limits.Requests > 0:
+		if r.reason("limit.requests", strconv.Itoa(r.limits.Requests)) {
+			r.journal.Anomaly("limit.requests", "requests", r.limits.Requests)
+		}
+		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonBlockedByClient})
+		return
+	case r.frozen && e.ResourceType == network.ResourceTypeDocument && e.FrameID == r.mainID:
+		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonAborted})
+		return
+	case e.ResourceType == network.ResourceTypeDocument && notShown(e):
+		r.takeDownload(s, e, h)
+		return
+	case bodiless(h):
+	case e.ResourceType == network.ResourceTypeDocument && !tooLarge(e, r.limits):
+		r.takeDocument(s, e, h)
+		return
+	default:
+		r.hold(s, e, h)
+		return
+	}
+	_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
+}
+
+// tooLarge reports whether a document says that it is more than the browser
+// should hold for us in one piece.
+func tooLarge(e *fetch.EventRequestPaused, l capture.Limits) bool {
+	n, err := strconv.ParseInt(pausedHeader(e, "Content-Length"), 10, 64)
+	return err == nil && n > min(l.BodyBytes, documentBytes)
+}
+
+const documentBytes = 32 << 20
+
+// notShown reports whether the browser turns away from a document with these
+// fields: a download by its disposition or by a type that it does not show.
+func notShown(e *fetch.EventRequestPaused) bool {
+	status := e.ResponseStatusCode
+	if status < 200 || status == 204 || status == 205 || status >= 300 && status < 400 && pausedHeader(e, "Location") != "" {
+		return false
+	}
+	if d := strings.ToLower(strings.TrimSpace(pausedHeader(e, "Content-Disposition"))); strings.HasPrefix(d, "attachment") {
+		return true
+	}
+	kind, _, _ := strings.Cut(strings.ToLower(pausedHeader(e, "Content-Type")), ";")
+	kind = strings.TrimSpace(kind)
+	switch {
+	case kind == "", strings.HasPrefix(kind, "text/"), strings.HasPrefix(kind, "image/"), strings.HasPrefix(kind, "video/"), strings.HasPrefix(kind, "audio/"):
+		return false
+	case strings.HasSuffix(kind, "+xml"), strings.HasSuffix(kind, "/xml"), strings.HasSuffix(kind, "json"), strings.HasSuffix(kind, "javascript"),
+		kind == "multipart/x-mixed-replace", kind == "multipart/related", kind == "application/x-mimearchive":
+		return false
+	}
+	return strings.Contains(kind, "/")
+}
+
+func pausedHeader(e *fetch.EventRequestPaused, name string) string {
+	for _, f := range e.ResponseHeaders {
+		if strings.EqualFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// takeDownload reads a held response to its end as a stream, and ends the
+// request in the browser then.
+func (r *recorder) takeDownload(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
+	q := r.requests[e.NetworkID]
+	h.download = true
+	r.ask(h)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), capture.MS(r.limits.NavigateMS))
+		defer cancel()
+		cut := r.readStream(ctx, s, e, h)
+		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonAborted})
+		r.queue.add(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if h.truncated == "" {
+				h.truncated = cut
+			}
+			r.answered(q, h)
+		})
+	}()
+}
+
+// readStream spools a held body and returns why it is not whole, or nothing.
+func (r *recorder) readStream(ctx context.Context, s *devtools.Session, e *fetch.EventRequestPaused, h *hop) string {
+	taken, err := cdp.Call(ctx, s, fetch.TakeResponseBodyAsStream, fetch.TakeResponseBodyAsStreamParams{RequestID: e.RequestID})
+	if err != nil {
+		return "disconnect"
+	}
+	for {
+		part, err := cdp.Call(ctx, s, io.Read, io.ReadParams{Handle: taken.Stream, Size: 1 << 20})
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return "time"
+		case err != nil:
+			return "disconnect"
+		}
+		r.mu.Lock()
+		r.keepData(e.NetworkID, h, part.Data)
+		full, closed := h.truncated != "", r.closed
+		r.mu.Unlock()
+		if part.EOF || full || closed {
+			_ = s.Post(io.CommandClose, io.CloseParams{Handle: taken.Stream})
+			return ""
+		}
+	}
+}
+
+// authenticate answers a request for Basic credentials with those of the
+// order, once, and for the page's own host only; every other is left
+// unanswered, so that the page for strangers is shown.
+func (r *recorder) authenticate(s *devtools.Session, e *fetch.EventAuthRequired) {
+	reply := &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseCancelAuth}
+	if e.AuthChallenge == nil {
+		e.AuthChallenge = &fetch.AuthChallenge{}
+	}
+	if c := e.AuthChallenge; strings.EqualFold(c.Scheme, "basic") && c.Source != fetch.AuthChallengeSourceProxy {
+		if user, password, ok := strings.Cut(r.secret(c.Origin), ":"); ok {
+			reply = &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: user, Password: password}
+		}
+	}
+	// The browser tells of the challenge here only, and not of the
+	// credentials among the fields that it sent.
+	r.journal.Step("auth.asked", "url", e.Request.URL, "scheme", e.AuthChallenge.Scheme, "realm", short(e.AuthChallenge.Realm, 200),
+		"answered", string(reply.Response))
+	_ = s.Post(fetch.CommandContinueWithAuth, fetch.ContinueWithAuthParams{RequestID: e.RequestID, AuthChallengeResponse: reply})
+}
+
+// hold keeps a response back until the browser has begun to send its body
+// along: what comes before that is told only as text, and text is not the
+// server's bytes. A page that waits for the response with all its script held
+// (a synchronous XMLHttpRequest) could not begin: it is let go after a moment.
+func (r *recorder) hold(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
+	h.release = func() {
+		// ContinueRequest lets a held response go on as it is.
+		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
+	}
+	if h.streaming {
+		r.letGo(h)
+		return
+	}
+	time.AfterFunc(holdAtMost, func() {
+		r.queue.add(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.letGo(h)
+		})
+	})
+}
+
+const holdAtMost = 250 * time.Millisecond
+
+// letGo lets a held response go on. The lock is held.
+func (r *recorder) letGo(h *hop) {
+	if h.release != nil {
+		h.release()
+		h.release = nil
+	}
+}
+
+// takeDocument reads the body of a held document before the browser shows
+// it: what a new renderer is given is told only as text. One that does not
+// end soon goes on, and is taken piece by piece.
+func (r *recorder) takeDocument(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
+	q := r.requests[e.NetworkID]
+	h.release = func() {
+		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
+	}
+	r.ask(h)
+	devtools.Begin(s, fetch.GetResponseBody, fetch.GetResponseBodyParams{RequestID: e.RequestID},
+		func(res fetch.GetResponseBodyResult, err error) {
+			r.queue.add(func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if err == nil && h.body.size == 0 {
+					h.whole = true
+					r.keepData(q.id, h, res.Body)
+				}
+				r.letGo(h)
+				r.answered(q, h)
+			})
+		})
+	time.AfterFunc(min(documentAtMost, capture.MS(r.limits.NavigateMS)/4), func() {
+		r.queue.add(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.letGo(h)
+		})
+	})
+}
+
+const documentAtMost = 5 * time.Second
