@@ -13,13 +13,15 @@ export URL
 
 # Debian packages: what the program needs, and what only its tests need.
 RUN_PACKAGES := ca-certificates chromium chromium-headless-shell fonts-noto-cjk
-TEST_PACKAGES := jq openssl poppler-utils qpdf unzip zbar-tools
+TEST_PACKAGES := jq openssl poppler-utils qpdf tshark unzip zbar-tools
 # Nice to have: without it emoji in pictures of pages are empty boxes.
 WISHED_PACKAGES := fonts-noto-color-emoji
 
 GOLANGCI_VERSION := 2.15.0
 REPLAY_VERSION := 2.5.3
 FUZZTIME ?= 10s
+# For make bench: '-pairs 15' and the like, see cmd/guzheng/bench_test.go.
+BENCHFLAGS ?=
 TEST_TIMEOUT ?= 14m
 
 export CGO_ENABLED := 0
@@ -33,6 +35,7 @@ FONTS := report/pdf/fonts
 FONT_FILES := $(FONTS)/NotoSansSC-Regular.ttf $(FONTS)/NotoSansSC-Bold.ttf $(FONTS)/OFL.txt
 JUDGES := cmd/guzheng/testdata/npm
 REPLAY := $(TOOLS)/replaywebpage
+BENCH := cmd/guzheng/testdata/npm/bench
 
 ##@ Use
 
@@ -150,8 +153,20 @@ $(TOOLS)/bin/golangci-lint-$(GOLANGCI_VERSION):
 	mv $(@D)/golangci-lint $@
 
 .PHONY: bench
-bench: assets ## run every benchmark
-	go test -run '^$$' -bench . -benchmem ./...
+bench: deps assets $(TOOLS)/bench/ready ## hold the speed against bare browsers and a peer, some 15 minutes
+	go test -run '^$$' -bench '^BenchmarkPages$$' -benchtime 1x -timeout 0 ./cmd/guzheng -args $(BENCHFLAGS)
+
+$(TOOLS)/bench/ready: $(BENCH)/package.json $(BENCH)/package-lock.json
+	@echo "fetching single-file-cli and vue"
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	cd $(@D)
+	$(NPM_CI)
+	touch ready
+
+.PHONY: parts
+parts: assets ## run the benchmarks of single packages
+	go test -run '^$$' -bench . -skip '^BenchmarkPages$$' -benchmem ./...
 
 .PHONY: fuzz
 fuzz: assets ## run every fuzz target for a short while (FUZZTIME=10s each)

@@ -29,6 +29,56 @@ type captureFlags struct {
 	json                   bool
 	allowPrivate           bool
 	noSandbox              bool
+	visitorFlags
+}
+
+// visitorFlags are the options about who visits, and what is kept beyond the
+// usual.
+type visitorFlags struct {
+	mobile                bool
+	userAgent, languages  string
+	location, proxy, auth string
+	wire, secondLook      bool
+	acceptInvalidTLS      bool
+	seconds               int
+}
+
+func (f *visitorFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	fl.BoolVar(&f.mobile, "mobile", false, "visit as a telephone: 390x844 CSS pixels, 3 device pixels each, touch")
+	fl.StringVar(&f.userAgent, "user-agent", "", "name the browser as this `text`; written into the record")
+	fl.StringVar(&f.languages, "languages", "", "Accept-Language, as `list`; zh-CN,zh when not given")
+	fl.StringVar(&f.location, "location", "", "`LATITUDE,LONGITUDE` told to pages that ask for it")
+	fl.StringVar(&f.proxy, "proxy", "", "go through the HTTP proxy at this `address`, http://HOST:PORT; written into the record")
+	fl.StringVar(&f.auth, "credentials", "", "`file` with user:password in its first line, for Basic authentication of the page's host; never written into the record")
+	fl.BoolVar(&f.wire, "wire", false, "also keep the bytes of every connection with the TLS secrets (pcapng)")
+	fl.BoolVar(&f.secondLook, "second-look", false, "load the page once more and say whether it differs")
+	fl.BoolVar(&f.acceptInvalidTLS, "accept-invalid-tls", false, "when the certificate does not hold, note that and go on; written into the record")
+	fl.IntVar(&f.seconds, "seconds", 0, "time for the whole visit, in `seconds`, instead of the configured one")
+}
+
+// apply puts the options into an order.
+func (f visitorFlags) apply(o *capture.Order) error {
+	o.Visitor.Mobile, o.Visitor.UserAgent, o.Visitor.Languages = f.mobile, f.userAgent, f.languages
+	o.Wire, o.SecondLook, o.AcceptInvalidTLS = f.wire, f.secondLook, f.acceptInvalidTLS
+	o.Proxy, o.CredentialsFile = f.proxy, f.auth
+	if f.mobile {
+		o.Viewport = capture.Viewport{Width: 390, Height: 844, Scale: 3}
+	}
+	if f.seconds < 0 {
+		return fmt.Errorf("%d seconds for a visit: %w", f.seconds, capture.ErrOrder)
+	}
+	if f.seconds > 0 {
+		o.Limits.TotalMS = int64(f.seconds) * 1000
+	}
+	if f.location != "" {
+		l, err := capture.ParseLocation(f.location)
+		if err != nil {
+			return err
+		}
+		o.Visitor.Location = &l
+	}
+	return nil
 }
 
 func (f *captureFlags) add(c *cobra.Command) {
@@ -46,6 +96,7 @@ func (f *captureFlags) add(c *cobra.Command) {
 	fl.BoolVar(&f.json, "json", false, "write a stream of JSON objects; the last one tells what was kept")
 	fl.BoolVar(&f.allowPrivate, "allow-private", false, "permit loopback and private addresses; written into the record")
 	fl.BoolVar(&f.noSandbox, "no-sandbox", false, "run the browser without its sandbox; written into the record")
+	f.visitorFlags.add(c)
 }
 
 func captureVerb(s streams) *cobra.Command {
@@ -134,6 +185,9 @@ func (f captureFlags) order(cfg config, address string) (capture.Order, error) {
 		Case: f.caseNo, Cause: f.cause, Purpose: f.purpose, Party: f.party, Place: f.place, Witness: f.witness,
 		AllowPrivate: f.allowPrivate, NoSandbox: f.noSandbox, Limits: cfg.limits(),
 		Viewport: capture.Viewport{Width: cfg.Browser.Width, Height: cfg.Browser.Height, Scale: cfg.Browser.Scale},
+	}
+	if err := f.visitorFlags.apply(&o); err != nil {
+		return o, err
 	}
 	for _, text := range f.officers {
 		officer, err := capture.ParseOfficer(text)

@@ -94,6 +94,8 @@ type limitsConfig struct {
 	BodyMegabytes   int `koanf:"body_megabytes"`
 	TotalMegabytes  int `koanf:"total_megabytes"`
 	PageHeight      int `koanf:"page_height"`
+	Requests        int `koanf:"requests"`
+	MemoryMegabytes int `koanf:"memory_megabytes"`
 }
 
 func defaults() config {
@@ -241,5 +243,9 @@ func (c config) limits() capture.Limits {
 	set(&l.BodyBytes, c.Limits.BodyMegabytes, 1<<20)
 	set(&l.TotalBytes, c.Limits.TotalMegabytes, 1<<20)
 	set(&l.PageHeight, c.Limits.PageHeight, 1)
+	set(&l.MemoryBytes, c.Limits.MemoryMegabytes, 1<<20)
+	if c.Limits.Requests > 0 {
+		l.Requests = c.Limits.Requests
+	}
 	return l
 }

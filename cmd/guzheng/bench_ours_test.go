@@ -1,0 +1,173 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"guzheng/capture"
+	"guzheng/capture/warc"
+	"guzheng/capture/web"
+)
+
+// collect is how a source carries out an order.
+type collect func(ctx context.Context, order capture.Order, dir string) (capture.Take, error)
+
+// ours is Guzheng itself: capture, package, stamp, seal, log, store, index.
+type ours struct {
+	home    *home
+	collect collect
+}
+
+// benchSettings keep the benchmark on this machine: no clock server is asked.
+const benchSettings = "clock:\n  ntp: []\n"
+
+func newOurs(ctx context.Context, j job) (visitor, error) {
+	if err := os.Setenv("GUZHENG_HOME", filepath.Join(j.Dir, "home")); err != nil {
+		return visitor{}, err
+	}
+	settings := filepath.Join(j.Dir, "bench.yaml")
+	if err := os.WriteFile(settings, []byte(benchSettings), 0o600); err != nil {
+		return visitor{}, err
+	}
+	h, err := openHome(streams{out: io.Discard, err: os.Stderr}, settings)
+	if err != nil {
+		return visitor{}, err
+	}
+	if _, err := h.keeper(ctx); err != nil {
+		return visitor{}, err
+	}
+	browser, err := trusting(j)
+	if err != nil {
+		return visitor{}, err
+	}
+	scratch := filepath.Join(j.Dir, "scratch")
+	if err := os.Mkdir(scratch, 0o711); err != nil {
+		return visitor{}, err
+	}
+	source := h.browser(browser, nil, nil)
+	source.TempDir = scratch
+	end, c := sourceOf(source)
+	o := &ours{home: h, collect: c}
+	return visitor{visit: o.visit, close: func() error { end(); return h.Close() }}, nil
+}
+
+// benchUses is how many captures a warm browser serves before it is replaced.
+const benchUses = 50
+
+// sourceOf returns what carries out orders, and what ends it.
+func sourceOf(b web.Browser) (end func(), c collect) {
+	p := web.NewPool(b, benchUses)
+	return p.Close, p.Collect
+}
+
+// trusting writes a browser that takes the corpus's certificate: ours must not
+// have a switch for that, so a script in the browser's place adds it.
+func trusting(j job) (string, error) {
+	name := filepath.Join(j.Dir, "browser")
+	script := fmt.Sprintf("#!/bin/sh\nexec %s --ignore-certificate-errors-spki-list=%s \"$@\"\n", j.Browser, j.SPKI)
+	if err := os.WriteFile(name, []byte(script), 0o755); err != nil {
+		return "", err
+	}
+	return name, os.Chmod(name, 0o755)
+}
+
+// visit captures one page and keeps it, as doCapture does up to the sheet. It
+// answers with the package.
+func (o *ours) visit(ctx context.Context, c call) (string, error) {
+	now := time.Now()
+	order := capture.Order{
+		Format: capture.OrderFormat, ID: capture.NewID(now), Kind: capture.KindWeb, URL: c.URL, Created: now.UTC(),
+		AllowPrivate: true, Limits: o.home.cfg.limits(),
+		Viewport: capture.Viewport{Width: windowWidth, Height: windowHeight, Scale: 1},
+	}
+	b, err := newBerth(o.home.spool(), order)
+	if err != nil {
+		return "", err
+	}
+	defer b.release()
+	take, err := o.collect(ctx, order, b.take())
+	if err != nil {
+		return "", err
+	}
+	if take.State != capture.Complete {
+		return "", fmt.Errorf("take is %s: %v", take.State, take.Reasons)
+	}
+	rec, err := o.home.keep(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	if rec.Entry.Pending {
+		return "", fmt.Errorf("seal of %s is not complete", order.ID)
+	}
+	return o.home.store.Path(rec.Package.Key)
+}
+
+// checkPackage wants every response that the corpus sent in a visit to be in
+// the package, and the picture to be as high as the page.
+func checkPackage(name string, c call, served []string) error {
+	z, err := zip.OpenReader(name)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	recorded, err := recordedIn(&z.Reader)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, address := range served {
+		if !recorded[address] {
+			lost = append(lost, address)
+		}
+	}
+	if len(lost) > 0 {
+		slices.Sort(lost)
+		return fmt.Errorf("%d of %d responses were not recorded: %q", len(lost), len(served), lost[:min(len(lost), 3)])
+	}
+	return checkFiles(&z.Reader, c)
+}
+
+// recordedIn returns the addresses of the responses in the package.
+func recordedIn(z *zip.Reader) (map[string]bool, error) {
+	f, err := z.Open("archive/data.warc.gz")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	out := map[string]bool{}
+	for r, err := range warc.Records(f) {
+		if err != nil {
+			return nil, err
+		}
+		if (r.Type == "response" || r.Type == "revisit") && r.Status >= 200 && r.Status < 300 {
+			address, _, _ := strings.Cut(r.URI, "?")
+			out[address] = true
+		}
+	}
+	return out, nil
+}
+
+// checkFiles looks at the picture of the page. A page whose picture is in
+// tiles has one for each.
+func checkFiles(z *zip.Reader, c call) error {
+	f, err := z.Open("evidence/full.png")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	height, err := pngHeightOf(f)
+	if err != nil {
+		return err
+	}
+	if height < c.Height {
+		return fmt.Errorf("picture is %d pixels high, want at least %d", height, c.Height)
+	}
+	return nil
+}
