@@ -11,7 +11,6 @@
 package report
 
 import (
-	"image"
 	"io"
 	"time"
 
@@ -67,6 +66,3 @@ type RawView struct {
 	Root   string // Merkle root over the raw files, hex
 	Stamps []StampView
 }
-
-// Picture decodes one of the package's pictures.
-func (v View) Picture(path string) (image.Image, error) { return decodePicture(v.Open, path) }

@@ -1,16 +1,10 @@
 package pdf
 
 import (
-	"bytes"
 	"fmt"
-	"image"
-	"image/color"
-	"image/draw"
-	"image/png"
 	"strings"
 	"unicode/utf16"
 
-	gofpdf "codeberg.org/go-pdf/fpdf"
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
 	"rsc.io/qr"
@@ -128,41 +122,6 @@ func (d *Doc) Fill(x, y, w, h float64, gray uint8) {
 	d.f.SetFillColor(g, g, g)
 	d.f.Rect(x, y, w, h, "F")
 	d.f.SetFillColor(0, 0, 0)
-}
-
-// Picture prints the part of img within r, w by h millimetres large. The
-// part is encoded anew as PNG over a white ground; it is a picture for
-// reading, the evidence is the original file.
-func (d *Doc) Picture(img image.Image, r image.Rectangle, x, y, w, h float64) {
-	cols := d.ownWidth(r.Dx())
-	part := image.NewRGBA(image.Rect(0, 0, cols, r.Dy()))
-	draw.Draw(part, part.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
-	draw.Draw(part, image.Rect(0, 0, r.Dx(), r.Dy()), img, r.Min, draw.Over)
-	var buf bytes.Buffer
-	enc := png.Encoder{CompressionLevel: png.BestSpeed}
-	if err := enc.Encode(&buf, part); err != nil {
-		d.keep(fmt.Errorf("encoding picture part: %w", err))
-		return
-	}
-	name := fmt.Sprintf("picture-%d", len(d.widths))
-	opt := gofpdf.ImageOptions{ImageType: "PNG"}
-	d.f.RegisterImageOptionsReader(name, opt, &buf)
-	d.f.ClipRect(x, y, w, h, false)
-	d.f.ImageOptions(name, x, y, w*float64(cols)/float64(r.Dx()), h, false, opt, 0, "")
-	d.f.ClipEnd()
-}
-
-// ownWidth returns the smallest width of at least n pixels that no picture
-// has yet. The library writes pictures in the order of their widths and those
-// of one width at random, which would make the same input give different
-// bytes; so every picture gets a width of its own, and the white columns
-// added are clipped away.
-func (d *Doc) ownWidth(n int) int {
-	for d.widths[n] {
-		n++
-	}
-	d.widths[n] = true
-	return n
 }
 
 // QR draws text as a QR code (ISO/IEC 18004, level M) of the given side, with

@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"time"
@@ -35,7 +36,7 @@ type Doc struct {
 	f       *gofpdf.Fpdf
 	regular *face
 	bold    *face
-	widths  map[int]bool // of the pictures, in pixels
+	album   album
 	err     error
 }
 
@@ -58,7 +59,7 @@ func New(info Info) (*Doc, error) {
 	f.SetModificationDate(info.Created.UTC())
 	f.AddUTF8FontFromBytes(family, "", regular.bytes)
 	f.AddUTF8FontFromBytes(family, "B", bold.bytes)
-	d := &Doc{f: f, regular: regular, bold: bold, widths: map[int]bool{}}
+	d := &Doc{f: f, regular: regular, bold: bold, album: album{widths: map[int]bool{}}}
 	f.SetTitle(d.Clean(Style{}, info.Title), true)
 	f.SetSubject(d.Clean(Style{}, info.Subject), true)
 	f.SetProducer("guzheng", true)
@@ -96,7 +97,11 @@ func (d *Doc) Output(w io.Writer) (err error) {
 	if d.err != nil {
 		return d.err
 	}
-	if err := d.f.Output(w); err != nil {
+	var b bytes.Buffer
+	if err := d.f.Output(&b); err != nil {
+		return fmt.Errorf("writing document: %w", err)
+	}
+	if err := splice(w, b.Bytes(), d.album.packed); err != nil {
 		return fmt.Errorf("writing document: %w", err)
 	}
 	return nil

@@ -91,7 +91,7 @@ func (s *sheet) reason(r capture.Reason) string {
 		text = s.w.T("reason." + r.Code)
 	}
 	if r.Detail != "" {
-		text = s.w.T("sheet.detail", data{"text": text, "detail": s.value(r.Detail)})
+		text = s.w.T("sheet.detail", data{"text": text, "detail": s.value(s.detail(r))})
 	}
 	return text
 }
@@ -137,18 +137,24 @@ func (s *sheet) source() {
 		s.note("sheet.shown")
 	}
 	s.flow.Space(2)
-	s.facts([][2]string{
+	s.facts(s.way())
+	if s.private() {
+		s.note("note.private")
+	}
+	s.text(s.carrier())
+}
+
+// way lists how the page was reached.
+func (s *sheet) way() [][2]string {
+	w := s.w.T
+	return [][2]string{
 		{w("label.redirects"), s.redirects()},
 		{w("label.answer"), s.answer()},
 		{w("label.dns"), s.dns()},
 		{w("label.tls"), s.tls()},
 		{w("label.charset"), s.charset()},
 		{w("label.entry"), s.entry()},
-	})
-	if s.private() {
-		s.note("note.private")
 	}
-	s.text(s.carrier())
 }
 
 // private reports whether the site may be none of the public network.
@@ -195,7 +201,12 @@ func (s *sheet) answer() string {
 	if f.Status == 0 && f.RemoteIP == "" {
 		return ""
 	}
-	return s.w.T("sheet.answer", data{"status": f.Status, "protocol": f.Protocol, "ip": f.RemoteIP, "port": f.RemotePort, "type": f.ContentType})
+	key := "sheet.answer"
+	if f.Proxy.Upstream != "" {
+		key = "sheet.answer.upstream"
+	}
+	return s.w.T(key, data{"status": f.Status, "protocol": f.Protocol, "ip": f.RemoteIP, "port": f.RemotePort, "type": f.ContentType,
+		"upstream": f.Proxy.Upstream})
 }
 
 // dns lists the answers for the page's own host first, and counts the rest.
@@ -206,12 +217,18 @@ func (s *sheet) dns() string {
 	}
 	var out []string
 	for _, a := range s.v.Facts.DNS {
-		switch {
-		case a.Host == own && a.Error != "":
-			out = append(out, s.w.T("sheet.dns.failed", data{"host": a.Host, "error": a.Error, "at": s.short(a.At)}))
-		case a.Host == own:
-			out = append(out, s.w.T("sheet.dns", data{"host": a.Host, "addresses": s.joined(a.Addresses), "dialled": a.Dialled, "at": s.short(a.At), "source": s.resolver(a)}))
+		if a.Host != own {
+			continue
 		}
+		key := "sheet.dns"
+		if a.Check {
+			key += ".check"
+		}
+		if a.Error != "" {
+			key += ".failed"
+		}
+		out = append(out, s.w.T(key, data{"host": a.Host, "addresses": s.joined(a.Addresses), "dialled": a.Dialled, "at": s.short(a.At),
+			"source": s.resolver(a), "error": a.Error}))
 	}
 	if rest := len(s.v.Facts.DNS) - len(out); rest > 0 {
 		out = append(out, s.w.T("sheet.dns.rest", data{"count": rest}))
@@ -221,30 +238,53 @@ func (s *sheet) dns() string {
 
 // resolver says who gave the addresses.
 func (s *sheet) resolver(a capture.DNSAnswer) string {
+	if a.Source == "dns" && a.Server != "" {
+		return s.w.T("source.dns.server", data{"server": a.Server, "records": len(a.Records)})
+	}
 	if key := "source." + a.Source; s.w.Has(key) {
 		return s.w.T(key)
 	}
 	return a.Source
 }
 
-// tls describes the certificate of the page's own host.
+// tls describes the certificate of the page's own host. One that the browser
+// refused and was then told to accept is that of its connections; one that it
+// refused for good was read on a connection of our own.
 func (s *sheet) tls() string {
 	final := first(s.v.Facts.FinalURL, s.v.Facts.RequestedURL, s.v.Order.URL)
+	var used, own *capture.TLSHost
 	for _, t := range s.v.Facts.TLS {
-		if t.Host != host(final) && !strings.HasPrefix(t.Host, host(final)+":") {
-			continue
+		switch {
+		case t.Host != host(final) && !strings.HasPrefix(t.Host, host(final)+":"):
+		case t.OwnConnection && own == nil:
+			own = &t
+		case !t.OwnConnection && used == nil:
+			used = &t
 		}
-		if len(t.Chain) == 0 {
-			return s.w.T("sheet.tls.none", data{"protocol": t.Protocol, "error": t.Error})
-		}
-		c := t.Chain[0]
-		return s.w.T("sheet.tls", data{"protocol": t.Protocol, "subject": c.Subject, "issuer": c.Issuer, "serial": c.Serial,
-			"from": s.short(c.NotBefore), "to": s.short(c.NotAfter), "sha256": c.SHA256})
 	}
-	if strings.HasPrefix(final, "http:") {
+	switch {
+	case used != nil && own != nil && len(used.Chain) > 0:
+		return s.chain(used) + s.w.T("list.semicolon") + s.w.T("sheet.tls.accepted", data{"error": own.Error})
+	case own != nil && len(own.Chain) > 0:
+		return s.w.T("sheet.tls.own", data{"error": own.Error, "text": s.chain(own)})
+	case used != nil:
+		return s.chain(used)
+	case own != nil:
+		return s.chain(own)
+	case strings.HasPrefix(final, "http:"):
 		return s.w.T("sheet.tls.plain")
 	}
 	return ""
+}
+
+// chain describes the first certificate of a chain.
+func (s *sheet) chain(t *capture.TLSHost) string {
+	if len(t.Chain) == 0 {
+		return s.w.T("sheet.tls.none", data{"protocol": t.Protocol, "error": t.Error})
+	}
+	c := t.Chain[0]
+	return s.w.T("sheet.tls", data{"protocol": t.Protocol, "subject": c.Subject, "issuer": c.Issuer, "serial": c.Serial,
+		"from": s.short(c.NotBefore), "to": s.short(c.NotAfter), "sha256": c.SHA256})
 }
 
 // entry says how the page was reached, if it was opened at all.
@@ -260,13 +300,24 @@ func (s *sheet) entry() string {
 			redirects++
 		}
 	}
+	d := data{"login": s.login(), "redirects": redirects, "moves": moves}
 	switch {
 	case redirects+moves > 0:
-		return s.w.T("sheet.entry.hops", data{"redirects": redirects, "moves": moves})
+		return s.w.T("sheet.entry.hops", d)
 	case s.told("page.moved") > 0:
-		return s.w.T("sheet.entry.moved")
+		return s.w.T("sheet.entry.moved", d)
 	}
-	return s.w.T("sheet.entry")
+	return s.w.T("sheet.entry", d)
+}
+
+// login says whether the server was given a name and a password.
+func (s *sheet) login() string {
+	for _, e := range s.v.Journal {
+		if e.Code == "auth.asked" && e.Data["answered"] == "ProvideCredentials" {
+			return s.w.T("sheet.login.basic")
+		}
+	}
+	return s.w.T("sheet.login.none")
 }
 
 func (s *sheet) charset() string {

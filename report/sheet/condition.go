@@ -56,6 +56,7 @@ func (s *sheet) statusLine() string {
 }
 
 // faults counts, by the facts and by the journal, whichever knows of more.
+// First comes what makes it doubtful that the page asked for is shown at all.
 func (s *sheet) faults() []string {
 	c := s.v.Facts.Counts
 	var out []string
@@ -63,18 +64,37 @@ func (s *sheet) faults() []string {
 		key   string
 		count int
 	}{
+		{"sheet.condition.gate", s.told("page.gate")},
+		{"sheet.condition.accepted", s.told("certificate.accepted")},
+		{"sheet.condition.restless", s.told("page.restless")},
+		{"sheet.condition.crashed", s.told("page.crashed")},
 		{"sheet.condition.failed", max(c.Failed, c.Unanswered, s.told("request.failed"), s.told("request.unanswered"))},
 		{"sheet.condition.refused", max(c.Refused, len(s.v.Facts.Refused), s.told("request.refused"))},
 		{"sheet.condition.truncated", max(c.Truncated, s.told("body.truncated"))},
 		{"sheet.condition.unloaded", max(c.ImagesUnloaded, s.unloaded())},
 		{"sheet.condition.blank", s.told("page.blank")},
 		{"sheet.condition.picture", s.told("picture.blank")},
+		{"sheet.condition.textless", s.told("text.absent")},
+		{"sheet.condition.glyphs", s.glyphless()},
+		{"sheet.condition.seam", s.told("picture.seam")},
+		{"sheet.condition.unstable", s.told("page.unstable")},
 	} {
 		if n.count > 0 {
-			out = append(out, s.w.T(n.key, data{"count": n.count, "unanswered": max(c.Unanswered, s.told("request.unanswered"))}))
+			out = append(out, s.w.T(n.key, data{"count": n.count, "unanswered": max(c.Unanswered, s.told("request.unanswered")),
+				"kind":       s.named("gate.", s.firstData("page.gate")["kind"]),
+				"similarity": percent(count(s.firstData("page.unstable")["similarity"]))}))
 		}
 	}
 	return out
+}
+
+// glyphless is how many characters of the page no font could draw.
+func (s *sheet) glyphless() int {
+	n, _ := s.missingGlyphs()
+	if d := s.firstData("glyphs.missing"); d != nil {
+		n = max(n, 1, int(count(d["count"])))
+	}
+	return n
 }
 
 // unloaded is how many images the journal says were missing.
@@ -110,6 +130,9 @@ func (s *sheet) others() bool {
 		return true
 	}
 	for _, e := range s.v.Journal {
+		if e.Code == "certificate.invalid" && s.told("certificate.accepted") > 0 {
+			continue // faults tells of it as accepted
+		}
 		if e.Kind == capture.EntryAnomaly && !ofMachine(e.Code) && !counted(e.Code) {
 			return true
 		}
@@ -121,7 +144,7 @@ func (s *sheet) others() bool {
 // not about the page.
 func ofMachine(code string) bool {
 	switch code {
-	case "purpose.missing", "sandbox.off", "private.allowed", "proxy.environment", "hosts.entries", "browser.other":
+	case "purpose.missing", "sandbox.off", "private.allowed", "proxy.environment", "hosts.entries", "browser.other", "browser.stuck":
 		return true
 	}
 	return strings.HasPrefix(code, "officer.") || strings.HasPrefix(code, "clock.")
@@ -130,18 +153,21 @@ func ofMachine(code string) bool {
 // counted reports whether faults tells an anomaly.
 func counted(code string) bool {
 	switch code {
-	case "request.failed", "request.unanswered", "request.refused", "body.truncated", "images.unloaded", "page.blank", "picture.blank", "status.error":
+	case "request.failed", "request.unanswered", "request.refused", "body.truncated", "images.unloaded", "page.blank", "picture.blank", "status.error",
+		"page.gate", "certificate.accepted", "page.restless", "page.crashed", "text.absent", "glyphs.missing", "picture.seam", "page.unstable":
 		return true
 	}
 	return false
 }
 
 // pictured are the kinds of files that are pictures of the page.
-func pictured() []string { return []string{capture.FileViewport, capture.FileFull} }
+func pictured() []string {
+	return []string{capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileSecond}
+}
 
 // copied are the kinds of files that are copies of what the browser held.
 func copied() []string {
-	return []string{capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines}
+	return []string{capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FileAccessible, capture.FileSecondText}
 }
 
 // holds reports whether the package has a file of one of the kinds.
@@ -166,7 +192,7 @@ func (s *sheet) ways() string {
 	if s.holds(capture.FilePDF) {
 		out = append(out, s.w.T("way.written"))
 	}
-	if s.holds(copied()...) || s.holds(capture.FileWARC, capture.FileCertificate) {
+	if s.holds(copied()...) || s.holds(capture.FileWARC, capture.FileCertificate, capture.FileWire) {
 		out = append(out, s.w.T("way.copied"))
 	}
 	if s.holds(pictured()...) {

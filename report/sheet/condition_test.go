@@ -3,8 +3,10 @@ package sheet_test
 import (
 	"bytes"
 	"image"
+	"image/draw"
 	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,7 +22,9 @@ import (
 // dot is a small picture.
 var dot = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+	img := image.NewRGBA(image.Rect(0, 0, 32, 32))
+	draw.Draw(img, img.Rect, image.Black, image.Point{}, draw.Src)
+	if err := png.Encode(&b, img); err != nil {
 		panic(err)
 	}
 	return b.Bytes()
@@ -32,7 +36,8 @@ func plainView() report.View {
 	v.Open = func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(dot())), nil }
 	v.Take.State, v.Take.Reasons, v.Order.AllowPrivate = capture.Complete, nil, false
 	f := &v.Facts
-	f.RemoteIP, f.ShownURL, f.Redirects = "8.8.8.8", "", nil
+	f.RemoteIP, f.ShownURL, f.Redirects, f.Fonts, f.Second = "8.8.8.8", "", nil, nil, nil
+	without(&v, capture.FileSecond, capture.FileSecondText, capture.FileAccessible, capture.FileWire)
 	f.Counts = capture.Counts{Requests: 9, Responses: 9, Images: 3}
 	v.Journal = []capture.Entry{
 		{Kind: capture.EntryStep, Code: "page.navigate", Data: map[string]any{"url": shopURL}},
@@ -92,6 +97,42 @@ func conditionViews() map[string]judgedView {
 		"other":          {func(v *report.View) { anomaly(v, "popup", "url", "http://x/") }, []string{"其他情况见"}, []string{clear}},
 		"partial":        {func(v *report.View) { v.Take.State = capture.Partial }, []string{"其他情况见"}, []string{clear, "完整指"}},
 		"of the machine": {func(v *report.View) { anomaly(v, "officer.same"); anomaly(v, "clock.disagree", "spread_ms", 900.5) }, []string{clear}, nil},
+		"stuck":          {func(v *report.View) { anomaly(v, "browser.stuck", "detail", "x") }, []string{clear}, nil},
+	}
+}
+
+// doubtViews are about whether the page asked for is what is shown, and shown
+// in whole.
+func doubtViews() map[string]judgedView {
+	clear, other := "未见异常", "其他情况见"
+	return map[string]judgedView{
+		"captcha": {func(v *report.View) { anomaly(v, "page.gate", "kind", "captcha", "status", 200.0) },
+			[]string{"显示的可能不是所提取的网页：疑似人机验证"}, []string{clear, other}},
+		"login":   {func(v *report.View) { anomaly(v, "page.gate", "kind", "login") }, []string{"网页：疑似登录页"}, []string{clear, other}},
+		"denied":  {func(v *report.View) { anomaly(v, "page.gate", "kind", "denied") }, []string{"网页：疑似拒绝访问页"}, []string{clear, other}},
+		"unheard": {func(v *report.View) { anomaly(v, "page.gate", "kind", "queue") }, []string{"网页：queue"}, []string{clear, other}},
+		"certificate": {func(v *report.View) {
+			anomaly(v, "certificate.invalid", "host", "a.cn", "detail", "net::ERR_CERT_DATE_INVALID")
+			anomaly(v, "certificate.accepted", "host", "a.cn")
+		}, []string{"经指令接受了未通过验证的服务器证书"}, []string{clear, other}},
+		"not accepted": {func(v *report.View) { anomaly(v, "certificate.invalid", "host", "a.cn") }, []string{other}, []string{clear, "经指令接受"}},
+		"unstable": {func(v *report.View) { anomaly(v, "page.unstable", "similarity", 0.9996, "gone", 1.0, "come", 1.0) },
+			[]string{"再次打开时网页文字不同（相似度99.9%）"}, []string{clear, other}},
+		"glyphs": {func(v *report.View) { anomaly(v, "glyphs.missing", "count", 3.0, "codes", "U+20BB7") }, []string{"缺少字形的字符3个"}, []string{clear, other}},
+		"glyphs by facts": {func(v *report.View) {
+			v.Facts.Fonts = &capture.Fonts{Missing: []capture.Glyph{{Code: "U+20BB7", Count: 2}, {Code: "U+E001", Count: 9, Web: true}}}
+		}, []string{"缺少字形的字符2个"}, []string{clear, other}},
+		"seam": {func(v *report.View) {
+			anomaly(v, "picture.seam", "row", 7984.0)
+			anomaly(v, "picture.seam", "row", 15968.0)
+		}, []string{"拼接处前后不一致2处"}, []string{clear, other}},
+		"restless": {func(v *report.View) { anomaly(v, "page.restless", "moves", 6.0) }, []string{"网页反复自行跳转"}, []string{clear, other}},
+		"crashed":  {func(v *report.View) { anomaly(v, "page.crashed", "type", "iframe", "url", "http://x/") }, []string{"网页进程异常终止1次"}, []string{clear, other}},
+		"textless": {func(v *report.View) { anomaly(v, "text.absent") }, []string{"没有可提取的文字"}, []string{clear, other}},
+		"doubt first": {func(v *report.View) {
+			v.Facts.Counts.Failed = 1
+			anomaly(v, "page.gate", "kind", "login")
+		}, []string{"HTTP状态200OK；显示的可能不是所提取的网页：疑似登录页；请求失败1个"}, []string{clear}},
 	}
 }
 
@@ -110,7 +151,7 @@ func wayViews() map[string]judgedView {
 		"hosts": {func(v *report.View) {
 			v.Facts.DNS[0].Source = "hosts"
 			anomaly(v, "hosts.captured", "host", "shop.example.cn")
-		}, []string{"（hosts文件指定）", "所提取网站的域名由本机hosts文件指定（shop.example.cn）"}, []string{"（域名服务器应答）"}},
+		}, []string{"（hosts文件指定）", "所提取网站的域名由本机hosts文件指定（shop.example.cn）"}, []string{"（域名服务器"}},
 		"changed":  {func(v *report.View) { anomaly(v, "page.changed", "from", "full", "to", "end") }, []string{"注意：全页截图与提取结束之间网页文字有变化"}, nil},
 		"socket":   {func(v *report.View) { anomaly(v, "target.unrecorded", "type", "service_worker", "url", "http://x/") }, []string{"网页的服务后台程序（serviceworker）未纳入网络通信记录：http://x/"}, nil},
 		"popup":    {func(v *report.View) { anomaly(v, "popup", "url", "http://x/") }, []string{"网页要求打开新窗口，已阻止：http://x/"}, nil},
@@ -120,7 +161,7 @@ func wayViews() map[string]judgedView {
 			anomaly(v, "clock.single", "asked", 2.0)
 		}, []string{"只有一个时间服务器（ntp.b.cn）应答"}, nil},
 		"own":     {func(v *report.View) { anomaly(v, "browser.own-traffic", "refused", 3.0, "hosts", "a.cn, b.cn") }, []string{"拒绝与网页请求对应不上的联网3次（a.cn,b.cn），未作为网页内容记录"}, []string{"无关，"}},
-		"machine": {func(*report.View) {}, []string{"网页所见时区Asia/Urumqi", "操作系统账户wangjian(uid1000)", "运行中的程序文件/usr/lib/chromium/chromium-headless-shell", "（域名服务器应答）"}, nil},
+		"machine": {func(*report.View) {}, []string{"网页所见时区Asia/Urumqi", "操作系统账户wangjian(uid1000)", "运行中的程序文件/usr/lib/chromium/chromium-headless-shell", "（域名服务器192.0.2.53:53应答，记录4条）"}, nil},
 	}
 }
 
@@ -181,7 +222,9 @@ func TestConditions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, j := range conditionViews() {
+	all := conditionViews()
+	maps.Copy(all, doubtViews())
+	for name, j := range all {
 		if name == "nothing" || name == "status" {
 			continue // they are about more than this line; TestClaims has them
 		}

@@ -1,10 +1,11 @@
 package sheet
 
 import (
-	"image"
+	"io"
 	"math"
 
 	"guzheng/capture"
+	"guzheng/capture/raster"
 )
 
 // A slice is a part of the full-page picture for one printed page: pixel
@@ -128,25 +129,25 @@ func (c *cutter) before(at int) int {
 	return next
 }
 
-// plainRows returns a function that reports whether all pixels of a row have
-// the same colour, and remembers the answers.
-func plainRows(img image.Image) func(int) bool {
-	b := img.Bounds()
-	known := map[int]bool{}
-	return func(row int) bool {
-		if row < 0 || row >= b.Dy() {
-			return true
+// plainRows says of every row of a picture whether all its pixels have the
+// same colour.
+type plainRows []bool
+
+// readPlain reads a picture to its end.
+func readPlain(src raster.Source) (plainRows, error) {
+	head := src.Header()
+	out := make(plainRows, 0, head.Height)
+	for {
+		row, err := src.Next()
+		if err == io.EOF {
+			return out, nil
 		}
-		if v, ok := known[row]; ok {
-			return v
+		if err != nil {
+			return nil, err
 		}
-		r0, g0, b0, _ := img.At(b.Min.X, b.Min.Y+row).RGBA()
-		same := true
-		for x := b.Min.X + 1; x < b.Max.X && same; x++ {
-			r, g, bl, _ := img.At(x, b.Min.Y+row).RGBA()
-			same = r == r0 && g == g0 && bl == b0
-		}
-		known[row] = same
-		return same
+		out = append(out, raster.Plain(row, head.Channels))
 	}
 }
+
+// is reports whether a row is plain; what is beside the picture is.
+func (p plainRows) is(row int) bool { return row < 0 || row >= len(p) || p[row] }

@@ -1,12 +1,16 @@
 package sheet
 
 import (
+	"bytes"
 	"image"
 	"image/color"
+	"image/draw"
+	"image/png"
 	"math/rand/v2"
 	"testing"
 
 	"guzheng/capture"
+	"guzheng/capture/raster"
 )
 
 // checkSlices fails unless the slices cover every row in order, fit a page,
@@ -92,10 +96,22 @@ func TestCutWithoutText(t *testing.T) {
 
 func TestPlainRows(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 5, 3))
-	img.Set(4, 1, color.White)
-	plain := plainRows(img)
+	draw.Draw(img, img.Rect, image.White, image.Point{}, draw.Src)
+	img.Set(4, 1, color.Black)
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := raster.NewRows(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := readPlain(rows)
+	if err != nil || len(plain) != 3 {
+		t.Fatal(plain, err)
+	}
 	for row, want := range map[int]bool{-1: true, 0: true, 1: false, 2: true, 3: true} {
-		if got := plain(row); got != want {
+		if got := plain.is(row); got != want {
 			t.Errorf("row %d: %v, want %v", row, got, want)
 		}
 	}

@@ -49,7 +49,7 @@ func (s *sheet) memberRows(n int, m report.Member) pdf.Group {
 			{Text: s.category(m), Style: rest, Align: pdf.Center},
 			{Text: format(m), Style: rest},
 			{Text: thousands(m.Bytes), Style: cellStyle, Align: pdf.Right},
-			{Text: s.remark(m.Kind), Style: rest, Align: pdf.Center},
+			{Text: s.remark(m), Style: rest, Align: pdf.Center},
 		},
 		{
 			{Join: true},
@@ -121,6 +121,9 @@ func (s *sheet) made(m report.Member) string {
 	if kind == "" {
 		kind = packaged(m.Path)
 	}
+	if s.stitched(m) {
+		kind = "screenshot.stitched"
+	}
 	if s.w.Has("method." + kind) {
 		return s.w.T("method." + kind)
 	}
@@ -130,7 +133,8 @@ func (s *sheet) made(m report.Member) string {
 func (s *sheet) category(m report.Member) string {
 	switch m.Kind {
 	case capture.FileWARC, capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FilePDF,
-		capture.FileViewport, capture.FileFull, capture.FileCertificate:
+		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileThumbnail, capture.FileCertificate,
+		capture.FileSecond, capture.FileSecondText, capture.FileAccessible, capture.FileWire:
 		return s.w.T("category.page")
 	case capture.FileRemains:
 		return s.w.T("category.remains")
@@ -140,11 +144,17 @@ func (s *sheet) category(m report.Member) string {
 
 // from says where the bytes of a file came from.
 func (s *sheet) from(m report.Member) string {
+	if s.stitched(m) {
+		return s.w.T("from.tool")
+	}
 	switch m.Kind {
 	case capture.FileWARC, capture.FileCertificate:
 		return s.w.T("from.server")
-	case capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FilePDF, capture.FileViewport, capture.FileFull:
+	case capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FilePDF,
+		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileSecond, capture.FileSecondText, capture.FileAccessible:
 		return s.w.T("from.browser")
+	case capture.FileWire:
+		return s.w.T("from.connection")
 	}
 	return s.w.T("from.tool")
 }
@@ -157,13 +167,23 @@ func (s *sheet) differs(kind string) string {
 	return ""
 }
 
+// stitched reports whether a picture was put together from tiles, which the
+// browser made.
+func (s *sheet) stitched(m report.Member) bool {
+	return m.Kind == capture.FileFull && len(s.tiles()) > 0
+}
+
 // remark points from a picture in the list to its print.
-func (s *sheet) remark(kind string) string {
-	switch kind {
-	case capture.FileViewport:
+func (s *sheet) remark(m report.Member) string {
+	switch {
+	case m.Kind == capture.FileViewport:
 		return s.w.T("remark.viewport")
-	case capture.FileFull:
+	case s.stitched(m):
+		return s.w.T("remark.stitched")
+	case m.Kind == capture.FileFull:
 		return s.w.T("remark.full")
+	case m.Kind == capture.FileTile:
+		return s.w.T("remark.tile")
 	}
 	return "—"
 }

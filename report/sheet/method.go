@@ -1,6 +1,8 @@
 package sheet
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,7 +11,7 @@ import (
 
 // method sets how and with what the data was taken: items 10 and 11.
 func (s *sheet) method() {
-	f, w := s.v.Facts, s.w.T
+	w := s.w.T
 	s.heading(w("sheet.method"))
 	if s.hasPage() {
 		s.text(w("sheet.method.text", data{"methods": s.ways()}))
@@ -17,27 +19,44 @@ func (s *sheet) method() {
 		s.text(w("sheet.method.process"))
 	}
 	s.flow.Space(1)
-	s.facts([][2]string{
-		{w("label.tool"), w("sheet.program", data{"name": f.Tool.Name, "version": f.Tool.Version, "sha256": f.Tool.SHA256})},
-		{w("label.browser"), s.program()},
-		{w("label.profile"), s.profile()},
-		{w("label.agent"), f.UserAgent},
-		{w("label.viewport"), s.viewport()},
-		{w("label.machine"), w("sheet.machine", data{"host": f.Machine.Hostname, "os": f.Machine.OS, "kernel": f.Machine.Kernel, "arch": f.Machine.Arch})},
-		{w("label.network"), w("sheet.network", data{"addresses": s.joined(f.Machine.Addresses), "resolvers": s.joined(f.Machine.Resolvers)})},
-		{w("label.zone"), w("sheet.zone", data{"zone": f.Machine.TimeZone, "page": f.Browser.TimeZone, "languages": f.Languages})},
-		{w("label.account"), f.Machine.Account},
-		{w("label.clean"), s.cleanliness()},
-		{w("label.clock.servers"), s.readings()},
-		{w("label.traffic"), s.traffic()},
-		{w("label.maker"), s.maker()},
-	})
+	s.facts(s.environment())
 	if s.unsafe() {
 		s.note("note.sandbox")
 	}
 	if s.told("connection.outside") > 0 {
 		s.note("note.outside")
 	}
+}
+
+// environment lists machine, programs and what was observed of them. What an
+// order need not ask for has a row only where it was asked for.
+func (s *sheet) environment() [][2]string {
+	f, w := s.v.Facts, s.w.T
+	var rows [][2]string
+	row := func(label, value string) { rows = append(rows, [2]string{label, value}) }
+	found := func(label, value string) {
+		if value != "" {
+			row(label, value)
+		}
+	}
+	row(w("label.tool"), w("sheet.program", data{"name": f.Tool.Name, "version": f.Tool.Version, "sha256": f.Tool.SHA256}))
+	row(w("label.browser"), s.program())
+	row(w("label.profile"), s.profile())
+	row(w("label.agent"), f.UserAgent)
+	found(w("label.visitor"), s.visitor())
+	row(w("label.viewport"), s.viewport())
+	row(w("label.machine"), w("sheet.machine", data{"host": f.Machine.Hostname, "os": f.Machine.OS, "kernel": f.Machine.Kernel, "arch": f.Machine.Arch}))
+	row(w("label.network"), w("sheet.network", data{"addresses": s.joined(f.Machine.Addresses), "resolvers": s.joined(f.Machine.Resolvers)}))
+	row(w("label.zone"), w("sheet.zone", data{"zone": f.Machine.TimeZone, "page": f.Browser.TimeZone, "languages": f.Languages}))
+	row(w("label.account"), f.Machine.Account)
+	row(w("label.clean"), s.cleanliness())
+	row(w("label.clock.servers"), s.readings())
+	row(w("label.traffic"), s.traffic())
+	found(w("label.wire"), s.wired())
+	found(w("label.fonts"), s.fonts())
+	found(w("label.second"), s.second())
+	row(w("label.maker"), s.maker())
+	return rows
 }
 
 // program names the browser, and the program that really ran where that was
@@ -51,12 +70,37 @@ func (s *sheet) program() string {
 	return s.w.T(key, data{"name": b.Product, "path": b.Path, "executable": b.Executable, "sha256": b.SHA256})
 }
 
-// profile says in what state the browser was; nothing when none ran.
+// profile says in what state the browser was; nothing when none ran. One that
+// serves several captures gives each a context of its own.
 func (s *sheet) profile() string {
-	if s.v.Facts.Browser.Product == "" {
+	b := s.v.Facts.Browser
+	if b.Product == "" {
 		return ""
 	}
-	return s.w.T("sheet.profile", data{"user": s.v.Facts.Browser.User, "sandbox": s.sandbox()})
+	key := "sheet.profile"
+	if !b.Opened.IsZero() {
+		key = "sheet.profile.context"
+	}
+	return s.w.T(key, data{"user": b.User, "sandbox": s.sandbox(), "opened": s.short(b.Opened), "started": s.short(b.Started)})
+}
+
+// visitor says whom the browser was told to be; nothing when it was itself.
+func (s *sheet) visitor() string {
+	who := s.v.Order.Visitor
+	var out []string
+	if who.Mobile {
+		out = append(out, s.w.T("sheet.visitor.mobile"))
+	}
+	if who.UserAgent != "" {
+		out = append(out, s.w.T("sheet.visitor.agent"))
+	}
+	if who.Languages != "" {
+		out = append(out, s.w.T("sheet.visitor.languages", data{"languages": who.Languages}))
+	}
+	if l := who.Location; l != nil {
+		out = append(out, s.w.T("sheet.visitor.location", data{"latitude": s.plain(l.Latitude), "longitude": s.plain(l.Longitude), "accuracy": s.plain(l.Accuracy)}))
+	}
+	return strings.Join(out, s.w.T("list.semicolon"))
 }
 
 // unsafe reports whether the browser ran without its sandbox.
@@ -97,10 +141,12 @@ func (s *sheet) cleanliness() string {
 }
 
 // guarded says whether every connection passed the guard, as far as that was
-// watched.
+// watched. With an upstream proxy it is not.
 func (s *sheet) guarded() string {
-	d := data{"address": s.v.Facts.Proxy.Guard, "count": s.told("connection.outside")}
+	d := data{"address": s.v.Facts.Proxy.Guard, "count": s.told("connection.outside"), "upstream": s.v.Facts.Proxy.Upstream}
 	switch {
+	case s.v.Facts.Proxy.Upstream != "":
+		return s.w.T("sheet.guard.upstream", d)
 	case s.told("connection.outside") > 0:
 		return s.w.T("sheet.guard.outside", d)
 	case s.v.Facts.Proxy.Guard == "" || s.told("traffic.closed") == 0:
@@ -126,6 +172,113 @@ func (s *sheet) traffic() string {
 	c := s.v.Facts.Counts
 	return s.w.T("sheet.traffic", data{"requests": c.Requests, "responses": c.Responses, "failed": c.Failed, "unanswered": c.Unanswered, "refused": c.Refused,
 		"truncated": c.Truncated, "bytes": thousands(c.BodyBytes), "images": c.Images, "unloaded": c.ImagesUnloaded})
+}
+
+// wired says what was kept of the connections below HTTP, if anything was.
+func (s *sheet) wired() string {
+	m, ok := s.member(capture.FileWire)
+	if !ok {
+		return ""
+	}
+	text := s.w.T("sheet.wire", data{"path": m.Path, "secrets": int(count(s.firstData("wire.secrets")["connections"]))})
+	if cut := s.firstData("wire.cut"); cut != nil {
+		text += s.w.T("list.semicolon") + s.w.T("sheet.wire.cut", data{"at": s.instant(cut["at"])})
+	}
+	return text
+}
+
+// fonts names the fonts that the page was really drawn with, and what none of
+// them has.
+func (s *sheet) fonts() string {
+	f := s.v.Facts.Fonts
+	if f == nil {
+		return ""
+	}
+	const most = 6
+	var names, out []string
+	for _, u := range f.Used {
+		if !slices.Contains(names, u.Family) {
+			names = append(names, u.Family)
+		}
+	}
+	if n := len(names); n > 0 {
+		list := s.joined(names[:min(most, n)])
+		if n > most {
+			list += s.w.T("sheet.more")
+		}
+		out = append(out, s.w.T("sheet.fonts", data{"count": n, "names": list}))
+	}
+	switch n, codes := s.missingGlyphs(); {
+	case n > 0:
+		out = append(out, s.w.T("sheet.fonts.missing", data{"count": n, "codes": codes}))
+	case f.Unknown != "":
+		out = append(out, s.w.T("sheet.fonts.unknown"))
+	}
+	return strings.Join(out, s.w.T("list.semicolon"))
+}
+
+// missingGlyphs counts the characters that no font could draw and lists the
+// first. A character in a web font may have been drawn by it.
+func (s *sheet) missingGlyphs() (n int, codes string) {
+	if s.v.Facts.Fonts == nil {
+		return 0, ""
+	}
+	const most = 10
+	var list []string
+	for _, g := range s.v.Facts.Fonts.Missing {
+		if !g.Web {
+			n += g.Count
+			list = append(list, g.Code)
+		}
+	}
+	codes = s.joined(list[:min(most, len(list))])
+	if len(list) > most {
+		codes += s.w.T("sheet.more")
+	}
+	return n, codes
+}
+
+// second says how the page compared when it was loaded once more.
+func (s *sheet) second() string {
+	look := s.v.Facts.Second
+	if look == nil {
+		return ""
+	}
+	d := data{"at": s.short(look.At), "status": look.Status, "similarity": percent(look.Similarity), "error": look.Error,
+		"gone": s.lines(look.Gone), "come": s.lines(look.Come), "pixels": look.Pixels}
+	if look.Status == 0 {
+		d["status"] = nil // none came
+	}
+	if look.Error != "" {
+		return s.w.T("sheet.second.failed", d)
+	}
+	text := s.w.T("sheet.second", d)
+	if s.pixelsCompared() {
+		text += s.w.T("sheet.second.pixels", d)
+	}
+	return text
+}
+
+// lines counts quoted lines. A capture quotes no more than twenty.
+func (s *sheet) lines(quoted []string) string {
+	const most = 20
+	key := "sheet.lines"
+	if len(quoted) >= most {
+		key = "sheet.least"
+	}
+	return s.w.T(key, data{"count": len(quoted)})
+}
+
+// pixelsCompared reports whether there were two pictures to compare, and it
+// was done.
+func (s *sheet) pixelsCompared() bool {
+	return s.holds(capture.FileViewport) && s.holds(capture.FileSecond) && s.told("look.failed") == 0
+}
+
+// percent prints a share, rounded down: only what is the same is 100 %.
+func percent(share float64) string {
+	const rounding = 1e-9 // of the multiplication
+	return strconv.FormatFloat(math.Floor(share*1000+rounding)/10, 'f', 1, 64) + "%"
 }
 
 // maker names the officers as makers, with a hint where there are none.

@@ -80,6 +80,7 @@ func (s *sheet) standing() []string {
 		{s.ran(), "note.headless"},
 		{s.unsafe(), "note.sandbox"},
 		{s.private(), "note.private"},
+		{s.v.Facts.Proxy.Upstream != "", "note.upstream"},
 		{s.practice(), "checkcode.stamp.practice"},
 		{s.pending(), "checkcode.stamp.pending"},
 		{s.v.Seal.Log.Pending(), "checkcode.log.pending"},

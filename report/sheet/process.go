@@ -2,16 +2,23 @@ package sheet
 
 import (
 	"encoding/json"
+	"math"
 	"path"
 	"strconv"
+	"strings"
+	"time"
 
 	"guzheng/capture"
 	"guzheng/report/pdf"
 )
 
 // often is how many entries of the same refusal or anomaly are printed one
-// by one; the last of them says how many there are.
-const often = 10
+// by one, few how many steps that a page may cause any number of; the last of
+// them says how many there are.
+const (
+	often = 10
+	few   = 3
+)
 
 // process sets the journal's steps, numbered, with Beijing times: item 12.
 // Progress entries are left out and files are summed up.
@@ -76,10 +83,11 @@ func (s *sheet) steps() []step {
 		id := e.Kind + e.Code
 		seen[id]++
 		st := step{when: when, text: s.sentence(e), odd: odd(e)}
-		if st.odd && seen[id] > often {
+		most := printedMost(e)
+		if seen[id] > most {
 			continue
 		}
-		if st.odd && seen[id] == often && total[id] > often {
+		if seen[id] == most && total[id] > most {
 			st.text += s.w.T("journal.repeated", data{"count": total[id]})
 		}
 		if st.odd {
@@ -95,12 +103,29 @@ func odd(e capture.Entry) bool {
 	return e.Kind == capture.EntryAnomaly || e.Kind == capture.EntryRefused
 }
 
+// printedMost is how many entries like e are printed.
+func printedMost(e capture.Entry) int {
+	if odd(e) {
+		return often
+	}
+	switch e.Code {
+	case "browser.message", "body.unread", "socket.closed", "stream.open", "worker.attached", "auth.asked":
+		return few
+	}
+	return math.MaxInt
+}
+
 // unprinted reports whether an entry is told elsewhere or not at all:
-// progress, files, and a clock check without an answer, which the entry after
-// it tells.
+// progress, files, pictures that the list of files names, and a clock check
+// without an answer, which the entry after it tells.
 func (s *sheet) unprinted(e capture.Entry) bool {
-	return e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile ||
-		e.Code == "clock.measured" && s.v.Facts.Clock.Answered == 0
+	switch e.Code {
+	case "clock.measured":
+		return s.v.Facts.Clock.Answered == 0
+	case "picture.tile", "thumbnail.saved":
+		return true
+	}
+	return e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile
 }
 
 // filesClosed sums up all entries about finished files.
@@ -122,31 +147,78 @@ func (s *sheet) filesClosed() string {
 // sentence is a journal entry in words. An entry without a sentence is
 // printed as the machine wrote it.
 func (s *sheet) sentence(e capture.Entry) string {
-	key := "journal." + e.Code
+	key := "journal." + e.Code + s.variant(e)
 	if !s.w.Has(key) {
 		b, _ := json.Marshal(e.Data)
 		return s.value(e.Code + " " + string(b))
 	}
 	d := s.plainData(e.Data)
+	for name, prefix := range coded(e.Code) {
+		d[name] = s.named(prefix, e.Data[name])
+	}
 	switch e.Code {
 	case "take.closed":
 		d["state"] = s.state()
-	case "page.redirect":
-		if count(e.Data["status"]) == 0 {
-			key = "journal.page.redirect.self"
-		}
-	case "page.settled":
-		if count(e.Data["inflight"]) > 0 {
-			key = "journal.page.settled.busy"
-		}
-	case "page.changed":
-		d["from"], d["to"] = s.named("moment.", e.Data["from"]), s.named("moment.", e.Data["to"])
-	case "target.unrecorded":
-		d["type"] = s.named("target.", e.Data["type"])
 	case "clock.single":
 		d["server"] = first(s.answering(), s.plain(e.Data["server"]))
+	case "browser.started", "wire.cut":
+		d["at"] = s.instant(e.Data["at"])
+	case "look.compared", "page.unstable":
+		d["similarity"] = percent(count(e.Data["similarity"]))
+	case "picture.seam":
+		d["row"] = s.plain(count(e.Data["row"]) + 1) // counted from 0; captions count from 1
 	}
 	return s.w.T(key, d)
+}
+
+// variant is the end of the key of an entry that has more than one sentence.
+func (s *sheet) variant(e capture.Entry) string {
+	end, other := "", false
+	switch e.Code {
+	case "page.redirect":
+		end, other = ".self", count(e.Data["status"]) == 0
+	case "page.settled":
+		end, other = ".busy", count(e.Data["inflight"]) > 0
+	case "page.opened":
+		end, other = ".context", e.Data["context"] != nil
+	case "browser.started":
+		end, other = ".at", e.Data["at"] != nil
+	case "picture.full":
+		end, other = ".tiles", count(e.Data["tiles"]) > 1
+	case "socket.closed":
+		why, _ := e.Data["truncated"].(string)
+		end, other = ".cut", why != ""
+	case "look.compared":
+		end, other = ".text", !s.pixelsCompared()
+	}
+	if other {
+		return end
+	}
+	return ""
+}
+
+// coded says which data of an entry are codes, and how the keys of their
+// words begin.
+func coded(code string) map[string]string {
+	switch code {
+	case "page.changed":
+		return map[string]string{"from": "moment.", "to": "moment."}
+	case "target.unrecorded", "worker.attached", "page.crashed":
+		return map[string]string{"type": "target."}
+	case "page.gate":
+		return map[string]string{"kind": "gate."}
+	case "auth.asked":
+		return map[string]string{"answered": "auth."}
+	case "body.truncated":
+		return map[string]string{"reason": "cut."}
+	case "socket.closed":
+		return map[string]string{"truncated": "cut."}
+	case "browser.message":
+		return map[string]string{"level": "level.", "source": "message."}
+	case "artefact.missing", "deadline.artefact":
+		return map[string]string{"artefact": "artefact."}
+	}
+	return nil
 }
 
 // named is the word for a code in an entry's data, or the code.
@@ -156,6 +228,52 @@ func (s *sheet) named(prefix string, code any) string {
 		return s.w.T(prefix + text)
 	}
 	return text
+}
+
+// detail is the machine's own account of a reason, with the code that it
+// begins with in words.
+func (s *sheet) detail(r capture.Reason) string {
+	prefix, end := "", " "
+	switch r.Code {
+	case "target.unrecorded", "page.crashed":
+		prefix = "target."
+	case "body.truncated":
+		prefix = "cut."
+	case "artefact.missing", "deadline.artefact":
+		prefix, end = "artefact.", ": "
+	case "limit.width", "limit.height":
+		prefix = "artefact."
+	default:
+		return r.Detail
+	}
+	code, rest, more := strings.Cut(r.Detail, end)
+	if more {
+		rest = end + rest
+	}
+	return s.named(prefix, code) + rest
+}
+
+// firstData is the data of the first entry with a code.
+func (s *sheet) firstData(code string) data {
+	for _, e := range s.v.Journal {
+		if e.Code == code {
+			return e.Data
+		}
+	}
+	return nil
+}
+
+// instant prints a time in an entry's data.
+func (s *sheet) instant(v any) string {
+	switch v := v.(type) {
+	case time.Time:
+		return s.short(v)
+	case string:
+		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return s.short(t)
+		}
+	}
+	return s.plain(v)
 }
 
 // answering names the time server that answered.

@@ -115,7 +115,9 @@ func TestTextLayerHasEveryValue(t *testing.T) {
 		"2026年11月23日14时30分12秒", "2026年11月23日14时30分53秒", f.RequestedURL, f.FinalURL, f.RemoteIP, f.UserAgent,
 		f.Browser.Product, f.Browser.SHA256, f.Tool.SHA256, f.Machine.Hostname, f.Proxy.Guard, f.TLS[0].Chain[0].SHA256, f.TLS[0].Chain[0].Issuer,
 		v.Package.SHA256, v.Package.SM3, "9,876,543", v.Object.Key, v.Raw.Root, v.Seal.Signature.KeyID, v.Seal.Log.Verifier, v.Seal.Log.Checkpoint,
-		"5f2c00aa91d3", "5f2c00aa91d4", "status 503", "活动最终解释权归本店所有！[U+000A]本活动一经参与", "以下空白")
+		"5f2c00aa91d3", "5f2c00aa91d4", "status 503", "活动最终解释权归本店所有！[U+000A]本活动一经参与", "以下空白",
+		"缺少字形的字符 3 个", "再次打开时网页文字不同（相似度 98.7%）", "（同类情况共 5 次，其余见 journal.jsonl）",
+		"页面无障碍信息", "再次打开的首屏截图", "再次打开的页面文字", "连接原始数据", "来源：本机记录代理经手的连接", "逐字节记录各连接往来的数据")
 	for _, m := range v.Members {
 		wantText(t, have, m.SHA256, m.SM3, m.Path, m.MediaType)
 	}
@@ -269,12 +271,13 @@ func TestInspect(t *testing.T) {
 	if name == "" {
 		t.Skip("GUZHENG_SHEET is not set; nothing to leave")
 	}
-	status, failed := plainView(), plainView()
+	status, failed, doubt := plainView(), plainView(), exampleView()
+	doubtful(&doubt)
 	conditionViews()["status"].change(&status)
 	carrierViews()["own keys"].change(&status)
 	carrierViews()["failed"].change(&failed)
 	for lang, end := range map[string]string{"zh-CN": "", "en": ".en"} {
-		for kind, v := range map[string]report.View{"": exampleView(), ".status": status, ".failed": failed} {
+		for kind, v := range map[string]report.View{"": exampleView(), ".status": status, ".failed": failed, ".doubt": doubt} {
 			if err := os.WriteFile(strings.TrimSuffix(name, ".pdf")+kind+end+".pdf", write(t, v, lang), 0o600); err != nil {
 				t.Fatal(err)
 			}

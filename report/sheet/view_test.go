@@ -156,11 +156,14 @@ func exampleFacts() capture.Facts {
 		Charset: capture.Charset{Header: "utf-8", Meta: "gbk", Used: "UTF-8"},
 		TLS: []capture.TLSHost{{Host: "shop.example.cn", Protocol: "TLS 1.3", Cipher: "AES_128_GCM", Chain: []capture.Certificate{{File: "evidence/tls/shop.example.cn-0.der", Subject: "CN=shop.example.cn", Issuer: "CN=Example CA,O=Example,C=CN", Serial: "04a1b2c3d4e5f6",
 			NotBefore: begun.AddDate(0, -2, 0), NotAfter: begun.AddDate(0, 1, 0), SHA256: sum("cert")}}}},
-		DNS:      []capture.DNSAnswer{{Host: "shop.example.cn", Addresses: []string{"203.0.113.25", "203.0.113.26"}, Dialled: "203.0.113.25:443", At: begun.Add(time.Second), Source: "dns"}, {Host: "img.example.cn", Addresses: []string{"203.0.113.40"}}},
+		DNS:      []capture.DNSAnswer{{Host: "shop.example.cn", Addresses: []string{"203.0.113.25", "203.0.113.26"}, Dialled: "203.0.113.25:443", At: begun.Add(time.Second), Source: "dns", Server: "192.0.2.53:53", Records: make([]string, 4)}, {Host: "img.example.cn", Addresses: []string{"203.0.113.40"}}},
 		Viewport: capture.Viewport{Width: 1280, Height: 800, Scale: 1}, Page: capture.Size{Width: 1280, Height: 5200},
 		UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36", Languages: "zh-CN,zh",
 		Browser: capture.Browser{Product: "HeadlessChrome/156.0.7788.32", Path: "/usr/lib/chromium/headless_shell", SHA256: sum("browser"), Sandbox: true, User: "guzheng-chrome",
-			Executable: "/usr/lib/chromium/chromium-headless-shell", TimeZone: "Asia/Urumqi"},
+			Executable: "/usr/lib/chromium/chromium-headless-shell", TimeZone: "Asia/Urumqi", Started: begun.Add(-20 * time.Minute), Context: "5E1B", Opened: begun.Add(2 * time.Second)},
+		Fonts: &capture.Fonts{Used: []capture.Font{{Family: "Noto Sans CJK SC"}, {Family: "Noto Serif CJK SC"}, {Family: "DejaVu Sans"}},
+			Missing: []capture.Glyph{{Code: "U+20BB7", Count: 2}, {Code: "U+1F600", Count: 1}}},
+		Second:    &capture.SecondLook{At: begun.Add(35 * time.Second), Status: 200, Similarity: 0.9871, Gone: make([]string, 2), Come: make([]string, 3), Pixels: 4211},
 		Tool:      capture.Tool{Name: "guzheng", Version: "0.1.0", SHA256: sum("tool"), Go: "go1.26.8"},
 		Machine:   capture.Machine{Hostname: "wangjian-01", OS: "Debian GNU/Linux 12", Kernel: "6.1.0-32-amd64", Arch: "amd64", TimeZone: "Asia/Shanghai", Account: "wangjian (uid 1000)", Addresses: []string{"192.0.2.10"}, Resolvers: []string{"192.0.2.53"}},
 		Proxy:     capture.ProxyUse{Guard: "127.0.0.1:41233"},
@@ -187,8 +190,8 @@ func exampleJournal() []capture.Entry {
 	add(step, "environment.inspected")
 	add(odd, "clock.unanswered")
 	add(step, "proxy.started", "address", "127.0.0.1:41233")
-	add(step, "browser.started", "product", "HeadlessChrome/156.0.7788.32", "path", "/usr/lib/chromium/headless_shell", "sandbox", true, "user", "guzheng-chrome")
-	add(step, "page.opened")
+	add(step, "browser.started", "product", "HeadlessChrome/156.0.7788.32", "path", "/usr/lib/chromium/headless_shell", "sandbox", true, "user", "guzheng-chrome", "at", "2026-11-23T06:10:12.345Z")
+	add(step, "page.opened", "context", "5E1B", "cache", "off", "service_workers", "bypassed")
 	add(step, "page.navigate", "url", "https://shop.example.cn/goods/detail.html?id=20260001")
 	add(step, "page.redirect", "from", "https://shop.example.cn/goods/detail.html?id=20260001", "to", "https://shop.example.cn/enter", "status", 302.0)
 	add(step, "page.redirect", "from", "https://shop.example.cn/enter", "to", shopURL, "status", 0.0)
@@ -207,7 +210,12 @@ func exampleJournal() []capture.Entry {
 	add(capture.EntryRefused, "request.refused", "host", "update.example.com:443", "reason", "browser's own traffic")
 	add(odd, "request.failed", "url", "https://img.example.cn/lazy/58.jpg", "reason", "net::ERR_TIMED_OUT")
 	add(odd, "popup", "url", "https://ad.example.com/win")
-	add(odd, "target.unrecorded", "type", "websocket", "url", "wss://chat.example.cn/im")
+	add(odd, "target.unrecorded", "type", "webtransport", "url", "https://chat.example.cn/im")
+	for i := range 5 {
+		add(step, "browser.message", "level", "error", "source", "network", "text", "Failed to load resource: the server responded with a status of 404 ()", "url", fmt.Sprintf("https://img.example.cn/icon/%d.png", i))
+	}
+	add(step, "worker.attached", "type", "worker", "url", "https://shop.example.cn/price.js")
+	add(odd, "glyphs.missing", "count", 3.0, "codes", "U+20BB7 U+1F600")
 	add(odd, "page.changed", "from", "viewport", "to", "full")
 	add(odd, "request.failed", "url", "https://img.example.cn/lazy/59.jpg", "reason", "no answer before the capture ended")
 	add(step, "picture.viewport", "width", 1280.0, "height", 800.0)
@@ -223,6 +231,11 @@ func exampleJournal() []capture.Entry {
 	for _, p := range []string{"evidence/dom.html", "evidence/page.mhtml", "evidence/text.txt", "evidence/lines.json", "evidence/page.pdf", "evidence/tls/shop.example.cn-0.der", "evidence/tls/shop.example.cn-1.der", "archive/data.warc.gz"} {
 		add(capture.EntryFile, "file.closed", "path", p)
 	}
+	add(step, "look.second", "page_id", "6f9d1c52-58a6-4b06-9d0e-0c2b7f6a1e33")
+	add(step, "look.compared", "similarity", 0.9871, "pixels", 4211.0)
+	add(odd, "page.unstable", "similarity", 0.9871, "gone", 2.0, "come", 3.0)
+	add(step, "socket.closed", "url", "wss://chat.example.cn/im", "messages", 48.0, "left", 0.0, "truncated", "time")
+	add(step, "wire.secrets", "connections", 36.0)
 	add(step, "traffic.closed", "requests", 96.0, "responses", 94.0, "failed", 2.0, "refused", 1.0)
 	add(step, "browser.own-traffic", "refused", 3.0, "hosts", "update.example.com, safe.example.com")
 	add(step, "browser.closed")
@@ -288,6 +301,11 @@ func exampleMembers() []report.Member {
 		add(fmt.Sprintf("evidence/tls/shop.example.cn-%d.der", i), capture.FileCertificate, "application/pkix-cert", int64(1500+i))
 	}
 	add("evidence/viewport.png", capture.FileViewport, "image/png", 312000)
+	add("evidence/thumbnail.png", capture.FileThumbnail, "image/png", 41200)
+	add("evidence/second.png", capture.FileSecond, "image/png", 312400)
+	add("evidence/second.txt", capture.FileSecondText, "text/plain; charset=utf-8", 20202)
+	add("evidence/accessibility.json", capture.FileAccessible, "application/json", 88231)
+	add("evidence/wire.pcapng", capture.FileWire, "application/x-pcapng", 8812345)
 	add("indexes/index.cdx", "", "text/x-cdxj", 30112)
 	add("pages/pages.jsonl", "", "application/jsonl", 512)
 	add("evidence/take.json", "", "application/json", 6021)

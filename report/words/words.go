@@ -4,7 +4,8 @@
 // Life of a sentence: code names a key, the catalogue has its text with
 // placeholders, T fills them in. Keys that end in a code of another package
 // have these prefixes: state, reason, journal, file, method, check, lock,
-// checkcode, outcome, source, moment, target, numeral, cli.
+// checkcode, outcome, source, moment, target, gate, cut, auth, level, message,
+// artefact, numeral, cli.
 //
 // Trust: placeholders are filled with what pages said; a text is never
 // interpreted as a template or as markup.

@@ -108,7 +108,8 @@ func TestT(t *testing.T) {
 }
 
 // prefixes are the documented beginnings of keys that end in a code.
-var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock.", "source.", "moment.", "target."}
+var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock.", "source.", "moment.", "target.",
+	"gate.", "cut.", "auth.", "level.", "message.", "artefact."}
 
 func documented(s string) bool {
 	for _, p := range prefixes {
@@ -207,9 +208,11 @@ func TestKeysInSourcesExist(t *testing.T) {
 // journals and reasons.
 func TestCodesInSourcesHaveWords(t *testing.T) {
 	zh := load(t, "zh-CN")
-	need := func(path, prefix, code string) {
-		if _, ok := zh[prefix+code]; !ok {
-			t.Errorf("%s: %s%s has no words", path, prefix, code)
+	found := map[string]bool{}
+	need := func(path, key string) {
+		found[key[:strings.Index(key, ".")]] = true
+		if _, ok := zh[key]; !ok {
+			t.Errorf("%s: %s has no words", path, key)
 		}
 	}
 	for path, file := range sources(t) {
@@ -220,9 +223,12 @@ func TestCodesInSourcesHaveWords(t *testing.T) {
 			switch x := node.(type) {
 			case *ast.CallExpr:
 				sel, ok := x.Fun.(*ast.SelectorExpr)
-				if ok && len(x.Args) > 0 && (sel.Sel.Name == "Step" || sel.Sel.Name == "Anomaly") {
-					if s, ok := literal(x.Args[0]); ok {
-						need(path, "journal.", s)
+				if !ok || len(x.Args) == 0 {
+					return true
+				}
+				if s, ok := literal(x.Args[0]); ok {
+					for _, k := range keysOf(sel.Sel.Name, s) {
+						need(path, k)
 					}
 				}
 			case *ast.CompositeLit:
@@ -232,13 +238,57 @@ func TestCodesInSourcesHaveWords(t *testing.T) {
 				for _, e := range x.Elts {
 					if kv, ok := e.(*ast.KeyValueExpr); ok && kv.Key.(*ast.Ident).Name == "Code" {
 						if s, ok := literal(kv.Value); ok {
-							need(path, "reason.", s)
+							need(path, "reason."+s)
 						}
 					}
 				}
 			}
 			return true
 		})
+	}
+	for _, kind := range []string{"journal", "reason", "artefact"} {
+		if !found[kind] {
+			t.Errorf("no %s codes found in the sources; the search is broken", kind)
+		}
+	}
+}
+
+// keysOf returns the keys that a call of capture/web's helpers needs, by its
+// first argument. A name made of several parts, as that of an artefact with
+// an address, is printed as it is.
+func keysOf(helper, code string) []string {
+	switch helper {
+	case "Step", "Anomaly":
+		return []string{"journal." + code}
+	case "because", "fail", "reason":
+		return []string{"reason." + code}
+	case "overLimit":
+		return []string{"journal." + code, "reason." + code}
+	case "keep":
+		return []string{"journal." + code + ".saved", "artefact." + code}
+	case "missing":
+		return []string{"artefact." + code}
+	}
+	return nil
+}
+
+// TestCodesOfDataHaveWords lists the codes that stand in entries' data.
+func TestCodesOfDataHaveWords(t *testing.T) {
+	zh := load(t, "zh-CN")
+	for prefix, codes := range map[string][]string{
+		"gate.":    {"captcha", "denied", "login"},
+		"auth.":    {"ProvideCredentials", "CancelAuth"},
+		"cut.":     {"length", "time", "disconnect", "unspecified"}, // WARC 1.1 section 5.13
+		"moment.":  {"viewport", "full", "end"},
+		"level.":   {"error", "warning"},
+		"target.":  {"page", "iframe", "frame", "worker", "shared_worker", "service_worker", "webtransport", "other"},
+		"message.": {"xml", "javascript", "network", "storage", "rendering", "security", "deprecation", "worker", "violation", "intervention", "recommendation", "other"},
+	} {
+		for _, c := range codes {
+			if _, ok := zh[prefix+c]; !ok {
+				t.Errorf("%s%s has no words", prefix, c)
+			}
+		}
 	}
 }
 
