@@ -18,6 +18,21 @@ import (
 // mostDiffering bounds the lines that are quoted of each text.
 const mostDiffering = 20
 
+// firstLook reads the page as a second look will see it: not scrolled.
+func (v *visit) firstLook() {
+	if !v.order.SecondLook {
+		return
+	}
+	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
+	defer cancel()
+	page, err := v.read(ctx)
+	if err != nil {
+		v.missing("text before the scroll", err)
+		return
+	}
+	v.unscrolled = page.Text
+}
+
 // secondLook loads the page once more, when the order wants to know whether
 // it is the same at every load. Nothing is scrolled; the text and the picture
 // of the window are kept and compared with those of the first load. The
@@ -44,8 +59,8 @@ func (v *visit) secondLook() {
 		return
 	}
 	v.keep("second.text", capture.FileSecondText, "text/plain; charset=utf-8", "evidence/second.txt", []byte(text.Text+"\n"))
-	look.Similarity = reading.Similarity(v.text, text.Text)
-	look.Gone, look.Come = differing(v.text, text.Text)
+	look.Similarity = reading.Similarity(v.unscrolled, text.Text)
+	look.Gone, look.Come = differing(v.unscrolled, text.Text)
 	v.comparePictures(ctx, look)
 	v.journal.Step("look.compared", "similarity", look.Similarity, "pixels", look.Pixels)
 	if len(look.Gone)+len(look.Come) > 0 {

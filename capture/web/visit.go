@@ -47,6 +47,7 @@ type visit struct {
 	// files of certificates by digest
 	certificates map[string]string
 	text         string             // of the page, as it was kept
+	unscrolled   string             // of the page before it was scrolled, when it will be compared
 	unloaded     []string           // pictures that are not shown, the first of them
 	adopted      map[target.ID]bool // on the queue's goroutine only
 
@@ -251,6 +252,7 @@ func (v *visit) noteEnd(ctx, total context.Context) {
 func (v *visit) record() {
 	before := v.textDigest()
 	v.picture()
+	v.firstLook()
 	v.scroll()
 	between := v.textDigest()
 	v.measure()
