@@ -27,7 +27,7 @@ func codings() []Case {
 		{Number: 28, Name: "gzip-twice", State: Complete, Text: "readable after decoding"},
 		{Number: 28, Name: "gzip-twice-told-once", State: Complete, Or: Partial, Reasons: codes("encoding.mismatch"), Anomaly: "encoding.mismatch"},
 		{Number: 28, Name: "gzip-untold", State: Complete, Or: Partial, Reasons: codes("encoding.mismatch", "page.download"), Anomaly: "encoding.mismatch"},
-		{Number: 28, Name: "gzip-untrue", State: Failed, Or: Partial, Reasons: codes("encoding.mismatch", "navigate.failed", "body.truncated"), Anomaly: "encoding.mismatch"},
+		{Number: 28, Name: "gzip-untrue", State: Failed, Or: Partial, Reasons: codes("page.broken", "navigate.failed", "body.truncated"), Anomaly: "encoding.mismatch"},
 		// 29: gzip bomb: cut at a cap.
 		{Number: 29, Name: "gzip-bomb", State: Partial, Or: Failed, Reasons: append(cut(), "limit.memory"), Heavy: true},
 	}

@@ -21,7 +21,7 @@ func connections() []Case {
 		{Number: 27, Name: "goaway-always", Place: Frames, State: Failed, Reasons: codes("navigate.failed")},
 		{Number: 27, Name: "refused-once", Place: Frames, State: Complete, Text: "after being refused"},
 		{Number: 27, Name: "reset-storm", Place: Frames, State: Complete, Or: Partial, Reasons: codes("body.truncated"), Anomaly: "request.failed", Text: "storm"},
-		{Number: 27, Name: "reset-stream", Place: Frames, State: Partial, Or: Failed, Reasons: codes("body.truncated", "navigate.failed")},
+		{Number: 27, Name: "reset-stream", Place: Frames, State: Partial, Or: Failed, Reasons: codes("body.truncated", "navigate.failed", "page.broken")},
 		// 34: DNS failure, IPv6 only: FAILED with the reason.
 		{Number: 34, Name: "name-unknown", Path: "/", Place: Nowhere, State: Failed, Reasons: codes("navigate.failed")},
 		{Number: 34, Name: "port-closed", Path: "/", Place: Closed, State: Failed, Reasons: codes("navigate.failed")},

@@ -23,6 +23,7 @@ type pageState struct {
 	popups   int
 	messages int
 	crashed  bool
+	stopped  bool // the document shown loads no more, whether or not it loaded
 }
 
 // take puts an event into the queue. It runs on the goroutine that reads
@@ -72,6 +73,10 @@ func (v *visit) pageEvent(decoded any) {
 	switch d := decoded.(type) {
 	case *page.EventFrameNavigated:
 		v.navigated(d)
+	case *page.EventFrameStoppedLoading:
+		if d.FrameID == v.page.frame {
+			v.change(func(p *pageState) { p.stopped = p.loader != "" })
+		}
 	case *page.EventNavigatedWithinDocument:
 		if d.FrameID == v.page.frame {
 			v.change(func(p *pageState) { p.url = d.URL })
@@ -153,7 +158,7 @@ func (v *visit) navigated(e *page.EventFrameNavigated) {
 			p.moves++
 			moves = p.moves
 		}
-		p.loader, p.url = e.Frame.LoaderID, e.Frame.URL+e.Frame.URLFragment
+		p.loader, p.url, p.stopped = e.Frame.LoaderID, e.Frame.URL+e.Frame.URLFragment, false
 	})
 	switch {
 	case moves == 0:

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"net/url"
 	"strconv"
 	"strings"
@@ -39,7 +40,13 @@ func (r *recorder) settle(h *hop, force bool) {
 	answered := h.response != nil || h.paused != nil && h.paused.ResponseStatusCode != 0
 	if answered && h.truncated == "" && !bodiless(h) {
 		h.truncated = cutOff(h, force)
+		if h.truncated == "" && h.unframed() && r.resetUnder(h) {
+			// The end of the connection is the end of the body, and the
+			// browser takes some broken ones for ended ones.
+			h.truncated = "disconnect"
+		}
 	}
+	r.noteCoding(h)
 	if answered {
 		r.counts.Responses++
 		if h.truncated == "" {
@@ -68,6 +75,30 @@ func (r *recorder) settle(h *hop, force bool) {
 	r.counts.Failed++
 	r.failures = append(r.failures, capture.Failure{URL: address, Reason: h.failed})
 	r.journal.Anomaly("request.failed", "url", address, "reason", h.failed)
+}
+
+// unframed reports whether only the end of the connection ends the body (RFC
+// 9112 section 6.3, case 8).
+func (h *hop) unframed() bool {
+	return h.response != nil && strings.HasPrefix(h.response.Protocol, "http/1") && h.header("Content-Length") == "" && h.header("Transfer-Encoding") == ""
+}
+
+// resetUnder reports whether a connection to the host of a hop was broken.
+func (r *recorder) resetUnder(h *hop) bool {
+	u, err := url.Parse(h.sent.Request.URL)
+	return err == nil && r.reset != nil && r.reset(u.Hostname(), portOf(u))
+}
+
+// noteCoding notes that a body is not in the coding that its header names
+// (RFC 9110 section 8.4): it could not be decoded, or it is text that is
+// still packed.
+func (r *recorder) noteCoding(h *hop) {
+	kind, _, _ := strings.Cut(h.header("Content-Type"), ";")
+	text := strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "json") || strings.HasSuffix(kind, "javascript")
+	packed := text && h.body.size > 2 && bytes.Equal(h.body.head(2), []byte{0x1f, 0x8b})
+	if packed || strings.Contains(h.failed, "CONTENT_DECODING") {
+		r.journal.Anomaly("encoding.mismatch", "url", h.sent.Request.URL, "coding", h.header("Content-Encoding"))
+	}
 }
 
 // unread reports whether a body is missing because the browser reads none of

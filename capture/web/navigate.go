@@ -49,10 +49,14 @@ func (v *visit) navigate() bool {
 	v.noteResponse()
 	loaded := err == nil && v.awaitLoad(ctx)
 	if err == nil && !loaded {
-		if v.crashed() {
+		switch {
+		case v.crashed():
+			return false
+		case ctx.Err() != nil:
+			v.navigateLate(ctx)
+		case v.answered() && v.broken():
 			return false
 		}
-		v.navigateLate(ctx)
 	}
 	if !v.answered() {
 		return false
@@ -97,6 +101,20 @@ func (v *visit) settlePage() {
 	}
 }
 
+// broken deals with a document whose body broke, and reports whether there is
+// nothing of it to show: the browser paints no page without an element.
+func (v *visit) broken() bool {
+	v.journal.Anomaly("page.broken")
+	ctx, cancel := v.phase(v.order.Limits.StepMS)
+	defer cancel()
+	var there bool
+	if err := v.ask(ctx, `document.body !== null`, &there); err == nil && there {
+		return false
+	}
+	v.fail("page.broken", "")
+	return true
+}
+
 // navigateLate notes that the page did not load in time; a visit that was
 // ended from outside is told elsewhere.
 func (v *visit) navigateLate(ctx context.Context) {
@@ -115,7 +133,7 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 	case strings.Contains(res.ErrorText, "ERR_TOO_MANY_REDIRECTS"):
 		v.fail("redirect.loop", res.ErrorText)
 		v.journal.Anomaly("redirect.loop")
-	case status == 204 || status == 205:
+	case status == 204 || status == 205 || status == 304:
 		v.fail("no.content", res.ErrorText)
 		v.journal.Anomaly("no.content", "status", status)
 	case res.IsDownload || status >= 200 && status < 300:
@@ -205,10 +223,11 @@ func (v *visit) shown(hops []*hop) int {
 func (v *visit) awaitLoad(ctx context.Context) bool {
 	for {
 		v.mu.Lock()
-		done, crashed := v.page.loader != "" && v.page.loads[v.page.loader], v.page.crashed
+		done := v.page.loader != "" && v.page.loads[v.page.loader]
+		over := v.page.crashed || v.page.stopped
 		signal := v.signal
 		v.mu.Unlock()
-		if done || crashed {
+		if done || over {
 			return done
 		}
 		select {

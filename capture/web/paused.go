@@ -48,7 +48,7 @@ func (r *recorder) paused(s *devtools.Session, e *fetch.EventRequestPaused) {
 		r.takeDownload(s, e, h)
 		return
 	case bodiless(h):
-	case e.ResourceType == network.ResourceTypeDocument && !tooLarge(e, r.limits):
+	case e.ResourceType == network.ResourceTypeDocument && !inUTF8(e) && !tooLarge(e, r.limits):
 		r.takeDocument(s, e, h)
 		return
 	default:
@@ -197,9 +197,17 @@ func (r *recorder) letGo(h *hop) {
 	}
 }
 
+// inUTF8 reports whether the server says that a document is UTF-8. The
+// browser's text of it is then the server's bytes.
+func inUTF8(e *fetch.EventRequestPaused) bool {
+	return sameCharset(charsetOf(pausedHeader(e, "Content-Type")), "utf-8")
+}
+
 // takeDocument reads the body of a held document before the browser shows
-// it: what a new renderer is given is told only as text. One that does not
-// end soon goes on, and is taken piece by piece.
+// it: what a new renderer is given before it sends bodies along is told only
+// as text, which is not the server's bytes in other encodings than UTF-8. One
+// that does not end soon goes on, and is taken piece by piece. Of one that
+// breaks the browser gives nothing.
 func (r *recorder) takeDocument(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
 	q := r.requests[e.NetworkID]
 	h.release = func() {

@@ -24,10 +24,11 @@ type recorder struct {
 	journal *capture.Journal
 	now     func() time.Time
 	queue   *queue
-	temp    string                // where bodies are spooled
-	write   func(*request, *hop)  // one exchange
-	frames  func(*socket)         // one closed WebSocket
-	secret  func(h string) string // Basic credentials for a host, or nothing
+	temp    string                       // where bodies are spooled
+	write   func(*request, *hop)         // one exchange
+	frames  func(*socket)                // one closed WebSocket
+	reset   func(host, port string) bool // whether a connection there was broken
+	secret  func(h string) string        // Basic credentials for a host, or nothing
 
 	mu       sync.Mutex
 	requests map[network.RequestID]*request

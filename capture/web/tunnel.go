@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type tunnel struct {
 	up     atomic.Int64
 	down   atomic.Int64
 	broken atomic.Bool // a write to the server did not succeed
+	reset  atomic.Bool // the server, or the network, broke the connection
 
 	mu    sync.Mutex
 	ended time.Time
@@ -42,6 +44,7 @@ type connFact struct {
 	End   time.Time
 	Up    int64
 	Down  int64
+	Reset bool // the server, or the network, broke it
 }
 
 // open enters a connection that was just made.
@@ -128,6 +131,7 @@ func (t *tunnel) receiveAll(browser net.Conn) {
 			return
 		case err != nil:
 			if !errors.Is(err, net.ErrClosed) {
+				t.reset.Store(true)
 				t.stream.ReceivedReset(t.g.now())
 				drain(browser)
 			}
@@ -186,13 +190,24 @@ func (g *guard) conns() []connFact {
 	out := make([]connFact, 0, len(g.tunnels))
 	for _, t := range g.tunnels {
 		f := t.fact
-		f.Up, f.Down = t.up.Load(), t.down.Load()
+		f.Up, f.Down, f.Reset = t.up.Load(), t.down.Load(), t.reset.Load()
 		t.mu.Lock()
 		f.End = t.ended
 		t.mu.Unlock()
 		out = append(out, f)
 	}
 	return out
+}
+
+// wasReset reports whether a connection to a host and port was broken by the
+// other side.
+func (g *guard) wasReset(host, port string) bool {
+	for _, c := range g.conns() {
+		if c.Reset && c.Host == hostKey(host) && strconv.Itoa(int(c.Port)) == port {
+			return true
+		}
+	}
+	return false
 }
 
 func closeWrite(c net.Conn) {

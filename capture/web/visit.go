@@ -150,6 +150,7 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	v.guard.wire, v.guard.onBytes = v.wire.rec, v.passed
+	v.recorder.reset = v.guard.wasReset
 	v.journal.Step("proxy.started", "address", v.guard.Addr())
 	v.inBrowser(ctx)
 	clock()

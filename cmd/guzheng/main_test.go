@@ -19,7 +19,7 @@ import (
 // TestMain lets the test binary be the program: scripts and tests that need
 // a process of its own start it under the name guzheng.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"guzheng": main})
+	testscript.Main(m, map[string]func(){"guzheng": main, partName: benchPart})
 }
 
 // TestScripts runs the verbs and exit codes. Scripts with "browser" in their

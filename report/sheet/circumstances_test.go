@@ -71,11 +71,12 @@ func rowViews() map[string]struct {
 				v.Facts.Fonts.Used = append(v.Facts.Fonts.Used, capture.Font{Family: fmt.Sprintf("F%d", i)})
 			}
 		}, []string{"9种（F0、F1、F2、F3、F4、F5等）；有无字符缺少字形无法判断"}, []string{"F6"}},
-		"no fonts": {"显示字体", func(*report.View) {}, nil, nil},
+		"no fonts":      {"显示字体", func(*report.View) {}, nil, nil},
+		"fonts unasked": {"显示字体", func(v *report.View) { v.Facts.Fonts = &capture.Fonts{Styles: 3} }, []string{"所用字体未能查明"}, nil},
 		"second": {"再次打开比对", func(v *report.View) {
 			v.Members = append(v.Members, report.Member{Path: "evidence/second.png", Kind: capture.FileSecond})
 			v.Facts.Second = &capture.SecondLook{At: begun, Status: 200, Similarity: 0.98765, Gone: make([]string, 3), Come: make([]string, 20), Pixels: 4211}
-		}, []string{"2026-11-2314:30:12.345（北京时间）再次打开，状态200，文字相似度98.7%，仅首次所见3行，仅再次所见20行以上，首屏图片相差4211个像素"}, nil},
+		}, []string{"2026-11-2314:30:12.345（北京时间）再次打开（未滚动），状态200，文字相似度98.7%，仅首次所见3行，仅再次所见20行以上，首屏图片相差4211个像素"}, nil},
 		"second without picture": {"再次打开比对", func(v *report.View) { v.Facts.Second = &capture.SecondLook{At: begun, Similarity: 1} },
 			[]string{"状态未记录，文字相似度100.0%，仅首次所见0行"}, []string{"像素"}},
 		"second failed": {"再次打开比对", func(v *report.View) { v.Facts.Second = &capture.SecondLook{At: begun, Error: "net::ERR_TIMED_OUT"} },
@@ -83,7 +84,7 @@ func rowViews() map[string]struct {
 		"no second": {"再次打开比对", func(*report.View) {}, nil, nil},
 		"wire": {"连接原始记录", func(v *report.View) {
 			v.Members = append(v.Members, report.Member{Path: "evidence/wire.pcapng", Kind: capture.FileWire})
-			step(v, "wire.secrets", "connections", 12.0)
+			step(v, "wire.secrets", "lines", 12.0)
 			anomaly(v, "wire.cut", "at", "2026-11-23T06:30:40Z", "bytes", 9.0)
 		}, []string{"存入evidence/wire.pcapng，附加密连接的会话密钥12条；自2026-11-2314:30:40.000（北京时间）起未再保存"}, nil},
 		"no wire": {"连接原始记录", func(*report.View) {}, nil, nil},

@@ -180,7 +180,7 @@ func (s *sheet) wired() string {
 	if !ok {
 		return ""
 	}
-	text := s.w.T("sheet.wire", data{"path": m.Path, "secrets": int(count(s.firstData("wire.secrets")["connections"]))})
+	text := s.w.T("sheet.wire", data{"path": m.Path, "secrets": int(count(s.firstData("wire.secrets")["lines"]))})
 	if cut := s.firstData("wire.cut"); cut != nil {
 		text += s.w.T("list.semicolon") + s.w.T("sheet.wire.cut", data{"at": s.instant(cut["at"])})
 	}
@@ -207,6 +207,9 @@ func (s *sheet) fonts() string {
 			list += s.w.T("sheet.more")
 		}
 		out = append(out, s.w.T("sheet.fonts", data{"count": n, "names": list}))
+	}
+	if len(names) == 0 && f.Styles > 0 {
+		out = append(out, s.w.T("sheet.fonts.unasked"))
 	}
 	switch n, codes := s.missingGlyphs(); {
 	case n > 0:

@@ -31,7 +31,7 @@ func stepViews() []struct {
 		{"page.gate", []any{"kind", "denied", "status", 403.0}, "所显示的可能不是所提取的网页：疑似拒绝访问页（HTTP状态403）；提取时未采取措施绕过"},
 		{"page.crashed", []any{"type", "page", "url", "http://x/"}, "网页的浏览器进程异常终止：http://x/"},
 		{"worker.attached", []any{"type", "service_worker", "url", "http://x/"}, "网页启动服务后台程序（serviceworker）：http://x/"},
-		{"auth.asked", []any{"url", "http://x/", "answered", "CancelAuth"}, "服务器要求提供用户名和密码（HTTP认证），未予提供：http://x/"},
+		{"auth.asked", []any{"url", "http://x/", "scheme", "basic", "realm", "Shop", "answered", "CancelAuth"}, "服务器要求提供用户名和密码（HTTP认证，方式basic，范围“Shop”），未予提供：http://x/"},
 		{"body.truncated", []any{"url", "http://x/", "reason", "disconnect", "bytes", 7.0}, "响应内容未完整保存（连接中断，已存7字节）：http://x/"},
 		{"socket.closed", []any{"url", "ws://x/", "messages", 7.0, "left", 0.0, "truncated", ""}, "套接字连接结束，保存消息7条：ws://x/"},
 		{"socket.closed", []any{"url", "ws://x/", "messages", 7.0, "left", 2.0, "truncated", "length"}, "套接字连接记录结束（超过上限），保存消息7条，未保存2条：ws://x/"},
@@ -42,7 +42,7 @@ func stepViews() []struct {
 		{"picture.seam", []any{"row", 7984.0, "rows", 2.0, "pixels", 31.0}, "全页截图像素行7985处，相邻两幅分段截图的重叠部分有2行、31个像素不一致"},
 		{"picture.tile", []any{"path", "evidence/full-001.png"}, ""},
 		{"thumbnail.saved", nil, ""},
-		{"look.compared", []any{"similarity", 0.5, "pixels", 0.0}, "与首次所见比对：文字相似度50.0%，图片未能比对"},
+		{"look.compared", []any{"similarity", 0.5, "pixels", 0.0}, "与首次滚动前所见比对：文字相似度50.0%，图片未能比对"},
 		{"page.unstable", []any{"similarity", 0.9999, "gone", 1.0, "come", 2.0}, "两次打开所见文字不同：仅首次所见1行，仅再次所见2行，相似度99.9%"},
 		{"wire.cut", []any{"at", begun, "bytes", 9.0}, "连接原始数据达到上限（9字节），自2026-11-2314:30:12.345（北京时间）起未再保存"},
 	}

@@ -121,6 +121,10 @@ func TestTextLayerHasEveryValue(t *testing.T) {
 	for _, m := range v.Members {
 		wantText(t, have, m.SHA256, m.SM3, m.Path, m.MediaType)
 	}
+	// All but take, facts, journal, order, package and proofs are of the page.
+	if n, want := strings.Count(have, "网页数据"), len(v.Members)-10; n != want {
+		t.Errorf("%d files are called page data, want %d", n, want)
+	}
 	if n := strings.Count(have, "第1页共"); n != 1 {
 		t.Errorf("page 1 is numbered %d times", n)
 	}

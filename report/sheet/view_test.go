@@ -235,7 +235,7 @@ func exampleJournal() []capture.Entry {
 	add(step, "look.compared", "similarity", 0.9871, "pixels", 4211.0)
 	add(odd, "page.unstable", "similarity", 0.9871, "gone", 2.0, "come", 3.0)
 	add(step, "socket.closed", "url", "wss://chat.example.cn/im", "messages", 48.0, "left", 0.0, "truncated", "time")
-	add(step, "wire.secrets", "connections", 36.0)
+	add(step, "wire.secrets", "lines", 36.0)
 	add(step, "traffic.closed", "requests", 96.0, "responses", 94.0, "failed", 2.0, "refused", 1.0)
 	add(step, "browser.own-traffic", "refused", 3.0, "hosts", "update.example.com, safe.example.com")
 	add(step, "browser.closed")

@@ -78,9 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return // the visitor went away: not sent, not noted
 		}
 	}
-	if r.Method != http.MethodOptions {
-		s.note(visit, "https://"+r.Host+r.URL.Path)
-	}
+	s.note(visit, "https://"+r.Host+r.URL.Path)
 }
 
 // validVisit reports whether a token may be put into contents as it is.

@@ -1,7 +1,7 @@
 // Package corpus serves heavy shop pages of our own making, for measuring:
 // a home page, lists, an article, a shop front with a frame, a Vue
 // application, and a page of some 20,000 pixels with 120 pictures that load
-// lazily. They come from eleven loopback addresses over TLS and HTTP/2, as the
+// lazily. They come from twelve loopback addresses over TLS and HTTP/2, as the
 // pages of a large shop come from its hosts for documents, styles, pictures,
 // fonts, interfaces and counting.
 //

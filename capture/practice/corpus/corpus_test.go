@@ -12,6 +12,7 @@ import (
 	_ "image/png"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,7 +32,7 @@ func TestCorpus(t *testing.T) {
 		test func(*testing.T, *Server, *http.Client)
 	}{
 		{"pages", testPages}, {"long page", testLongPage}, {"pictures", testPictures}, {"visits", testVisits},
-		{"strangers", testStrangers}, {"delay", testDelay},
+		{"strangers", testStrangers}, {"delay", testDelay}, {"gone", testGone},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, s, client) })
 	}
@@ -243,6 +244,24 @@ func testStrangers(t *testing.T, s *Server, _ *http.Client) {
 	if err == nil {
 		resp.Body.Close()
 		t.Error("a client that was not told of the authority trusts the corpus")
+	}
+}
+
+// A hungUp is a connection on which nothing can be sent any more.
+type hungUp struct{ *httptest.ResponseRecorder }
+
+func (hungUp) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func testGone(t *testing.T, s *Server, _ *http.Client) {
+	p := s.Pages()[0]
+	req := httptest.NewRequest(http.MethodGet, p.Visit("gone"), nil)
+	s.ServeHTTP(hungUp{httptest.NewRecorder()}, req)
+	if got := s.Served("gone"); got != nil {
+		t.Errorf("noted although not sent: %q", got)
+	}
+	s.ServeHTTP(httptest.NewRecorder(), req)
+	if got := s.Served("gone"); len(got) != 1 {
+		t.Errorf("served %q, want the document", got)
 	}
 }
 

@@ -6,27 +6,25 @@ package corpus
 type design struct {
 	name, title string
 	brand       bool // served by the second shop
-	body        string
 	fonts       int
 
-	heroes    int // wide pictures at the top
-	icons     int // vector drawings
-	backs     int // pictures that the style sheet of the page asks for
-	cards     int // goods in the markup
-	eager     int // of them, with a picture that is not lazy
-	observed  bool
-	mixed     bool // every other lazy picture by an observer, the rest by loading=lazy
-	fetched   int  // goods that a script asks for after loading
-	xhr       bool // by XMLHttpRequest instead of fetch
-	more      int  // goods that a second request brings after the first
-	details   int  // large pictures
-	rows      int  // of a table, each with a small picture
-	text      int  // paragraphs
-	reviews   int
-	frame     bool
-	height    int // pixels at least
-	wideCards bool
-	vue       bool
+	heroes   int // wide pictures at the top
+	icons    int // vector drawings
+	backs    int // pictures that the style sheet of the page asks for
+	cards    int // goods in the markup
+	eager    int // of them, with a picture that is not lazy
+	observed bool
+	mixed    bool // every other lazy picture by an observer, the rest by loading=lazy
+	fetched  int  // goods that a script asks for after loading
+	xhr      bool // by XMLHttpRequest instead of fetch
+	more     int  // goods that a second request brings after the first
+	details  int  // large pictures
+	rows     int  // of a table, each with a small picture
+	text     int  // paragraphs
+	reviews  int
+	frame    bool
+	height   int // pixels at least
+	vue      bool
 }
 
 // designs returns the pages in the order in which they are visited: heavy and
@@ -35,7 +33,7 @@ func designs() []design {
 	return []design{
 		{name: "home", title: "home", heroes: 3, icons: 12, cards: 24, eager: 8, fetched: 12, fonts: 2, text: 4, height: 4700},
 		{name: "article", title: "article", brand: true, cards: 8, eager: 4, text: 14, rows: 6, fonts: 4, icons: 4, height: 3000},
-		{name: "long", title: "list", wideCards: true, cards: 120, mixed: true, icons: 4, fonts: 2, height: 19000},
+		{name: "long", title: "list", cards: 120, mixed: true, icons: 4, fonts: 2, height: 19000},
 		{name: "spa", title: "app", vue: true, fetched: 36, icons: 6, fonts: 1, height: 4100},
 		{name: "list", title: "list", icons: 8, cards: 44, eager: 4, observed: true, fonts: 2, text: 1, height: 4700},
 		{name: "orders", title: "orders", rows: 64, icons: 4, fonts: 1, text: 2, height: 4700},
