@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/inspector"
@@ -63,8 +65,7 @@ func (v *visit) openTab(ctx context.Context) error {
 	return nil
 }
 
-// contextRules sets what holds for every page of the context, and looks
-// whether it is as empty as a new one must be.
+// contextRules sets what holds for every page of the context.
 func (v *visit) contextRules(ctx context.Context) error {
 	root := v.proc.conn.Browser()
 	// Downloads are refused; the recorder already has their bytes.
@@ -205,6 +206,10 @@ func (v *visit) instrumentPage(u *setup) {
 	put(u, "lifecycle", page.SetLifecycleEventsEnabled, page.SetLifecycleEventsEnabledParams{Enabled: true})
 	put(u, "crashes", inspector.Enable, cdp.Empty{})
 	put(u, "messages", log.Enable, cdp.Empty{})
+	// Before there is a document: later, the browser would load the page's
+	// style sheets once more for it.
+	put(u, "nodes", dom.Enable, dom.EnableParams{})
+	put(u, "fonts", css.Enable, cdp.Empty{})
 	v.emulate(u)
 }
 

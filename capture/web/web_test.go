@@ -161,6 +161,9 @@ func TestHome(t *testing.T) {
 	if f.Status != 200 || f.RemoteIP != "127.0.0.1" || f.FinalURL != srv.URL+"/" || f.Title == "" || f.Counts.ImagesUnloaded != 0 || f.Counts.Images < 16 {
 		t.Errorf("facts: %+v", f)
 	}
+	if f.Fonts == nil || len(f.Fonts.Used) == 0 || f.Fonts.Asked == 0 || f.Fonts.Unknown != "" {
+		t.Errorf("fonts: %+v", f.Fonts)
+	}
 	if !strings.Contains(f.UserAgent, "HeadlessChrome/") || len(f.Browser.SHA256) != 64 || len(f.Browser.Flags) < 20 || !f.Browser.Sandbox {
 		t.Errorf("browser: %q %+v", f.UserAgent, f.Browser)
 	}
