@@ -112,7 +112,7 @@ $(FONT_FILES) &: $(FONTS)/package.json $(FONTS)/package-lock.json
 judges: $(TOOLS)/warcio/ready $(REPLAY)/ready ## fetch the independent readers that tests use (npm, pinned by digest)
 
 $(TOOLS)/warcio/ready: $(JUDGES)/package.json $(JUDGES)/package-lock.json
-	@echo "fetching warcio"
+	@echo "fetching warcio and vue"
 	mkdir -p $(@D)
 	cp $^ $(@D)/
 	cd $(@D)

@@ -50,6 +50,7 @@ type Order struct {
 	AcceptInvalidTLS bool   `json:"accept_invalid_tls,omitempty"` // a second, flagged try when the certificate did not hold
 	SecondLook       bool   `json:"second_look,omitempty"`        // load the page once more and compare
 	Wire             bool   `json:"wire,omitempty"`               // keep the bytes of every connection, with the TLS secrets
+	NoPrint          bool   `json:"no_print,omitempty"`           // leave out the browser's own PDF of the page, the dearest of all files
 	Proxy            string `json:"proxy,omitempty"`              // http://host:port that every connection goes through
 	CredentialsFile  string `json:"credentials_file,omitempty"`   // its first line answers Basic authentication of the page's own host: user:password
 }
@@ -192,6 +193,9 @@ func (o Order) Check() error {
 	}
 	if u.User != nil {
 		return fmt.Errorf("address %q carries a user name or password: %w", u.Redacted(), ErrOrder)
+	}
+	if o.Wire && o.CredentialsFile != "" {
+		return fmt.Errorf("the bytes of the connections would hold the credentials: %w", ErrOrder)
 	}
 	if len(o.Officers) > 2 {
 		return fmt.Errorf("%d officers, two at most: %w", len(o.Officers), ErrOrder)

@@ -146,7 +146,8 @@ func Thumbnail(w io.Writer, r io.Reader, width, maxHeight int) error {
 		}
 		opaque(img.Pix[y*img.Stride:], row)
 	}
-	if err := png.Encode(w, img); err != nil {
+	fast := png.Encoder{CompressionLevel: png.BestSpeed}
+	if err := fast.Encode(w, img); err != nil {
 		return fmt.Errorf("writing thumbnail: %w", err)
 	}
 	return nil

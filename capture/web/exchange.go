@@ -205,7 +205,7 @@ func (v *visit) socketRecord(s *socket) {
 		return
 	}
 	e := warc.Exchange{URL: strings.Replace(s.url, "ws", "http", 1), Method: "GET", Time: s.at, RequestTime: s.opened,
-		PageID: v.pageID, ResourceType: "websocket", Protocol: "http/1.1", NoResponse: s.response == nil, Failure: s.failure}
+		PageID: s.page, ResourceType: "websocket", Protocol: "http/1.1", NoResponse: s.response == nil, Failure: s.failure}
 	if s.sent != nil && s.sent.Request != nil {
 		e.RequestHeader = dictionary(s.sent.Request.Headers)
 	}
@@ -229,7 +229,7 @@ func (v *visit) socketRecord(s *socket) {
 	id, err := v.warc.Exchange(e)
 	if err == nil && s.response != nil {
 		_, err = v.warc.Frames(warc.Frames{URL: s.url, Time: s.opened, Body: s.frames.reader(), BodyBytes: s.frames.size,
-			ConcurrentTo: id, PageID: v.pageID, IP: e.IP, Truncated: s.truncated})
+			ConcurrentTo: id, PageID: s.page, IP: e.IP, Truncated: s.truncated})
 	}
 	v.unwritten(s.url, err)
 	v.journal.Step("socket.closed", "url", s.url, "messages", s.count, "left", s.left, "truncated", s.truncated)

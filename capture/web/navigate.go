@@ -15,8 +15,8 @@ import (
 // Waiting for quiet: long enough for a script to ask for the next thing,
 // short enough not to be the longest part of a visit.
 const (
-	settleIdle = 250 * time.Millisecond
-	stepIdle   = 60 * time.Millisecond
+	settleIdle = 120 * time.Millisecond
+	stepIdle   = 25 * time.Millisecond
 )
 
 // navigate asks for the page and waits for its load event and for quiet. It

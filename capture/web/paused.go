@@ -48,9 +48,11 @@ func (r *recorder) paused(s *devtools.Session, e *fetch.EventRequestPaused) {
 		r.takeDownload(s, e, h)
 		return
 	case bodiless(h):
-	case e.ResourceType == network.ResourceTypeDocument && !inUTF8(e) && !tooLarge(e, r.limits):
-		r.takeDocument(s, e, h)
-		return
+	case e.ResourceType == network.ResourceTypeDocument:
+		if !inUTF8(e) && !tooLarge(e, r.limits) {
+			r.takeDocument(s, e, h)
+			return
+		}
 	default:
 		r.hold(s, e, h)
 		return

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 )
 
 // position is what the page says of its scroll state, in CSS pixels.
@@ -17,7 +20,7 @@ type position struct {
 // have fired. A page that does not paint is waited for no longer than a
 // second.
 const framesScript = `const frames = () => Promise.race([
-	new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
+	new Promise(done => requestAnimationFrame(() => setTimeout(done, 0))),
 	new Promise(done => setTimeout(done, 1000)),
 ]);`
 
@@ -77,8 +80,10 @@ func (v *visit) scroll() {
 	}
 	first := p.Height
 	v.journal.Step("scroll.started", "height", int(first))
+	v.draw(ctx, scrollDetail)
 	steps := v.descend(ctx, &p, 0)
 	v.scrollParts(ctx)
+	v.recorder.quiet(ctx, time.Time{}, settleIdle)
 	waiting := v.countImages()
 	if waiting > 0 && ctx.Err() == nil {
 		v.journal.Step("scroll.again", "waiting", waiting)
@@ -90,12 +95,28 @@ func (v *visit) scroll() {
 	}
 	v.facts.Counts.ScrollSteps = steps
 	v.backToTop()
+	v.draw(v.work, 1)
 	if waiting > 0 {
 		v.countImages()
 	}
 	v.journal.Step("scroll.finished", "steps", steps, "height", int(p.Height), "grown", int(p.Height-first),
 		"images", v.facts.Counts.Images, "unloaded", v.facts.Counts.ImagesUnloaded)
 	v.noteUnloaded()
+}
+
+// scrollDetail is the scale at which the browser draws while it is scrolled.
+// Nobody looks at these frames, and they are drawn in software.
+const scrollDetail = 0.1
+
+// draw has the browser draw the page at another scale. What the page is told
+// stays as it is: its window, its pixel ratio, what is in view.
+func (v *visit) draw(ctx context.Context, scale float64) {
+	view := v.order.Viewport
+	_, err := cdp.Call(ctx, v.session, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: int64(view.Width), Height: int64(view.Height), DeviceScaleFactor: view.Scale, Mobile: v.order.Visitor.Mobile, Scale: scale})
+	if err != nil && v.work.Err() == nil {
+		v.missing("scroll", err)
+	}
 }
 
 // slowDwell is how long a slow step rests, at least.

@@ -13,6 +13,7 @@ import (
 // went over it afterwards a list of messages.
 type socket struct {
 	url       string
+	page      string // WARC-Page-ID
 	opened    time.Time
 	closed    time.Time
 	sent      *network.EventWebSocketWillSendHandshakeRequest
@@ -30,7 +31,7 @@ func (r *recorder) socketEvent(decoded any) {
 	switch e := decoded.(type) {
 	case *network.EventWebSocketCreated:
 		r.noteAsked(e.URL)
-		r.sockets[e.RequestID] = &socket{url: e.URL, opened: r.now()}
+		r.sockets[e.RequestID] = &socket{url: e.URL, page: r.page, opened: r.now()}
 		r.counts.Requests++
 	case *network.EventWebSocketWillSendHandshakeRequest:
 		if s := r.sockets[e.RequestID]; s != nil {

@@ -261,7 +261,9 @@ func (v *visit) record() {
 	v.saveText()
 	v.pictureFull()
 	v.saveMHTML()
-	v.savePDF()
+	if !v.order.NoPrint {
+		v.savePDF()
+	}
 	v.compare("viewport", before, "full", between)
 	v.compare("full", between, "end", v.textDigest())
 }

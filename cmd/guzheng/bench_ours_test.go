@@ -78,13 +78,14 @@ func trusting(j job) (string, error) {
 	return name, os.Chmod(name, 0o755)
 }
 
-// visit captures one page and keeps it, as doCapture does up to the sheet. It
+// visit captures one page and keeps it, as doCapture does up to the sheet,
+// without the browser's PDF, which no tool in the table makes. It
 // answers with the package.
 func (o *ours) visit(ctx context.Context, c call) (string, error) {
 	now := time.Now()
 	order := capture.Order{
 		Format: capture.OrderFormat, ID: capture.NewID(now), Kind: capture.KindWeb, URL: c.URL, Created: now.UTC(),
-		AllowPrivate: true, Limits: o.home.cfg.limits(),
+		AllowPrivate: true, NoPrint: true, Limits: o.home.cfg.limits(),
 		Viewport: capture.Viewport{Width: windowWidth, Height: windowHeight, Scale: 1},
 	}
 	b, err := newBerth(o.home.spool(), order)

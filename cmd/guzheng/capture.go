@@ -39,6 +39,7 @@ type visitorFlags struct {
 	userAgent, languages  string
 	location, proxy, auth string
 	wire, secondLook      bool
+	noPrint               bool
 	acceptInvalidTLS      bool
 	seconds               int
 }
@@ -50,8 +51,9 @@ func (f *visitorFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.languages, "languages", "", "Accept-Language, as `list`; zh-CN,zh when not given")
 	fl.StringVar(&f.location, "location", "", "`LATITUDE,LONGITUDE` told to pages that ask for it")
 	fl.StringVar(&f.proxy, "proxy", "", "go through the HTTP proxy at this `address`, http://HOST:PORT; written into the record")
-	fl.StringVar(&f.auth, "credentials", "", "`file` with user:password in its first line, for Basic authentication of the page's host; never written into the record")
+	fl.StringVar(&f.auth, "credentials", "", "`file` with user:password in its first line, for Basic authentication of the page's host; never written into the record, and so not together with --wire")
 	fl.BoolVar(&f.wire, "wire", false, "also keep the bytes of every connection with the TLS secrets (pcapng)")
+	fl.BoolVar(&f.noPrint, "no-print", false, "leave out the browser's own PDF of the page, which takes longer than anything else")
 	fl.BoolVar(&f.secondLook, "second-look", false, "load the page once more and say whether it differs")
 	fl.BoolVar(&f.acceptInvalidTLS, "accept-invalid-tls", false, "when the certificate does not hold, note that and go on; written into the record")
 	fl.IntVar(&f.seconds, "seconds", 0, "time for the whole visit, in `seconds`, instead of the configured one")
@@ -61,7 +63,7 @@ func (f *visitorFlags) add(c *cobra.Command) {
 func (f visitorFlags) apply(o *capture.Order) error {
 	o.Visitor.Mobile, o.Visitor.UserAgent, o.Visitor.Languages = f.mobile, f.userAgent, f.languages
 	o.Wire, o.SecondLook, o.AcceptInvalidTLS = f.wire, f.secondLook, f.acceptInvalidTLS
-	o.Proxy, o.CredentialsFile = f.proxy, f.auth
+	o.Proxy, o.CredentialsFile, o.NoPrint = f.proxy, f.auth, f.noPrint
 	if f.mobile {
 		o.Viewport = capture.Viewport{Width: 390, Height: 844, Scale: 3}
 	}

@@ -31,6 +31,7 @@ var verifierReaches = []string{
 // bound are the concrete parts that only the commands may put in.
 var bound = []string{
 	"capture/web", "capture/mail", "capture/database", "capture/file", "capture/screen", "capture/practice",
+	"capture/practice/corpus", "capture/ordeal",
 	"storage/dir", "storage/s3", "storage/index", "storage/queue",
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +32,8 @@ const (
 // TestReplay shows a package in ReplayWeb.page, a viewer that is not ours,
 // while the shop is closed: what the page showed must come from the package.
 func TestReplay(t *testing.T) {
-	v, g := openViewer(t)
+	v := openViewer(t)
+	g := newGuzheng(t, binary(t))
 	shop := practice.New()
 	srv := httptest.NewServer(shop)
 	k := g.capture(t, srv.URL+"/")
@@ -68,38 +71,45 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// closeShop closes the shop and listens in its place: whoever still comes is
-// named by the function returned.
+// closeShop closes the shop and listens in its place.
 func closeShop(t *testing.T, srv *httptest.Server) func() []string {
 	t.Helper()
 	address := srv.Listener.Addr().String()
 	srv.Close()
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatalf("listening in place of the shop: %v", err)
-	}
+	return inPlaceOf(t, address)
+}
+
+// inPlaceOf listens where a server was: whoever still comes is named by the
+// function returned.
+func inPlaceOf(t *testing.T, addresses ...string) func() []string {
+	t.Helper()
 	var mu sync.Mutex
 	var asked []string
+	note := func(who string) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, who)
+	}
 	guard := &http.Server{
 		ConnState: func(c net.Conn, s http.ConnState) {
 			if s == http.StateNew {
-				mu.Lock()
-				defer mu.Unlock()
-				asked = append(asked, "connection from "+c.RemoteAddr().String())
+				note("connection from " + c.RemoteAddr().String() + " to " + c.LocalAddr().String())
 			}
 		},
-		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			asked = append(asked, r.Method+" "+r.URL.String())
-		}),
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { note(r.Method + " " + r.URL.String()) }),
 	}
-	go func() { _ = guard.Serve(ln) }() // ends with Close
 	t.Cleanup(func() { guard.Close() })
+	for _, address := range addresses {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatalf("listening in place of the shop: %v", err)
+		}
+		go func() { _ = guard.Serve(ln) }() // ends with Close
+	}
 	return func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return asked
+		return slices.Clone(asked)
 	}
 }
 
@@ -108,11 +118,10 @@ type viewer struct {
 	url     string
 	browser string
 	mu      sync.Mutex
-	pack    string // served as /x.wacz
-	page    string
+	shown   []kept // their packages are served as /x/NUMBER.wacz
 }
 
-func openViewer(t *testing.T) (*viewer, *guzheng) {
+func openViewer(t *testing.T) *viewer {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("short: starts Chromium")
@@ -127,7 +136,7 @@ func openViewer(t *testing.T) (*viewer, *guzheng) {
 	srv := httptest.NewServer(v.routes(dir))
 	t.Cleanup(srv.Close)
 	v.url = srv.URL
-	return v, newGuzheng(t, binary(t))
+	return v
 }
 
 // routes serves the viewer's two files, the page that holds it, and, until
@@ -140,36 +149,41 @@ func (v *viewer) routes(dir string) http.Handler {
 			http.ServeFile(w, r, filepath.Join(dir, file))
 		}
 	}
-	text := func(kind, format string, args ...func() string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
+	text := func(kind, format string, args func(r *http.Request) []any) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind+"; charset=utf-8")
 			w.Header().Set("Cache-Control", "no-store")
-			var values []any
-			for _, a := range args {
-				values = append(values, a())
-			}
-			_, _ = fmt.Fprintf(w, format, values...)
+			_, _ = fmt.Fprintf(w, format, args(r)...)
 		}
 	}
+	none := func(*http.Request) []any { return nil }
 	mux.HandleFunc("GET /ui.js", script("ui.js"))
 	mux.HandleFunc("GET /replay/sw.js", script("sw.js"))
-	mux.HandleFunc("GET /replay/boot.js", text("text/javascript", "navigator.serviceWorker.ready.then(() => location.reload());\n"))
-	mux.HandleFunc("GET /replay/", text("text/html", `<!doctype html><script src="/replay/boot.js"></script>`))
-	mux.HandleFunc("GET /x.wacz", func(w http.ResponseWriter, r *http.Request) { // and HEAD
+	mux.HandleFunc("GET /replay/boot.js", text("text/javascript", "navigator.serviceWorker.ready.then(() => location.reload());\n", none))
+	mux.HandleFunc("GET /replay/", text("text/html", `<!doctype html><script src="/replay/boot.js"></script>`, none))
+	mux.HandleFunc("GET /x/{name}", func(w http.ResponseWriter, r *http.Request) { // and HEAD
 		w.Header().Set("Content-Type", "application/wacz")
 		w.Header().Set("Cache-Control", "no-store")
-		v.mu.Lock()
-		name := v.pack
-		v.mu.Unlock()
-		http.ServeFile(w, r, name)
+		http.ServeFile(w, r, v.at(strings.TrimSuffix(r.PathValue("name"), ".wacz")).Package)
 	})
-	mux.HandleFunc("GET /{$}", text("text/html", `<!doctype html><html><head><meta charset="utf-8"><title>replay</title><script src="/ui.js"></script></head>
-<body style="margin:0"><replay-web-page source="/x.wacz" url="%s" replayBase="/replay/" embed="replayonly" style="height:800px"></replay-web-page></body></html>`,
-		func() string { v.mu.Lock(); defer v.mu.Unlock(); return v.page }))
+	mux.HandleFunc("GET /show/{number}", text("text/html", `<!doctype html><html><head><meta charset="utf-8"><title>replay</title><script src="/ui.js"></script></head>
+<body style="margin:0"><replay-web-page source="/x/%s.wacz" url="%s" replayBase="/replay/" embed="replayonly" style="height:800px"></replay-web-page></body></html>`,
+		func(r *http.Request) []any { n := r.PathValue("number"); return []any{n, v.at(n).URL} }))
 	return mux
 }
 
-// A replay is one package shown in a browser of its own.
+// at returns a package by its number in addresses.
+func (v *viewer) at(number string) kept {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n >= len(v.shown) {
+		return kept{}
+	}
+	return v.shown[n]
+}
+
+// A replay is one package shown in a tab.
 type replay struct {
 	ctx  context.Context
 	kept kept
@@ -178,20 +192,34 @@ type replay struct {
 // show opens the package in a fresh browser.
 func (v *viewer) show(t *testing.T, k kept) *replay {
 	t.Helper()
-	v.mu.Lock()
-	v.pack, v.page = k.Package, k.URL
-	v.mu.Unlock()
+	r := &replay{ctx: v.browse(t), kept: k}
+	v.open(t, r)
+	return r
+}
+
+// browse makes a tab in a browser that starts with it.
+func (v *viewer) browse(t *testing.T) context.Context {
+	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(v.browser), chromedp.NoSandbox, chromedp.WindowSize(1280, 900))
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, opts...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if _, err := chromedp.Run(ctx, chromedp.Navigate(v.url+"/")); err != nil {
+	return ctx
+}
+
+// open has the tab show its package.
+func (v *viewer) open(t *testing.T, r *replay) {
+	t.Helper()
+	v.mu.Lock()
+	number := len(v.shown)
+	v.shown = append(v.shown, r.kept)
+	v.mu.Unlock()
+	if _, err := chromedp.Run(r.ctx, chromedp.Navigate(fmt.Sprintf("%s/show/%d", v.url, number))); err != nil {
 		t.Fatal(err)
 	}
-	return &replay{ctx: ctx, kept: k}
 }
 
 // A frame is a page that is replayed inside the viewer.
@@ -224,10 +252,10 @@ const descend = `((visit) => {
   return found;
 })`
 
-// look tells what is to be seen. Scrolling, it goes on by half a window and
-// asks again for pictures that did not load: on a busy machine the viewer now
+// look tells what is to be seen. Scrolling, it goes on by so many windows, from
+// the end to the beginning, and asks again for pictures that did not load: on a busy machine the viewer now
 // and then drops a request, but a picture that the package lacks stays broken.
-const look = `((scroll) => (w, doc) => {
+const look = `((windows) => (w, doc) => {
   const pictures = [...doc.images];
   const seen = {
     url: w.location.href, title: doc.title, text: doc.body.innerText,
@@ -236,17 +264,19 @@ const look = `((scroll) => (w, doc) => {
     images: pictures.filter((i) => i.naturalWidth > 0).length,
     cards: doc.querySelectorAll("#recommend .card").length,
   };
-  if (scroll) {
-    w.scrollBy(0, w.innerHeight / 2);
+  if (windows > 0) {
+    if (w.scrollY + w.innerHeight >= doc.documentElement.scrollHeight - 1) w.scrollTo(0, 0);
+    else w.scrollBy(0, w.innerHeight * windows);
     for (const i of pictures) if (seen.broken.includes(i.src)) i.src = i.src;
   }
   return seen;
 })`
 
-// How to look.
+// How to look: by how many windows to go on.
 const (
-	still     = "false"
-	scrolling = "true"
+	still     = "0"
+	scrolling = "0.5"
+	striding  = "1"
 )
 
 // await looks until a replayed page is as wanted.

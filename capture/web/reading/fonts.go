@@ -35,9 +35,10 @@ const (
 // characters that no installed font has are then listed with Web set.
 //
 // It calls DOM.getDocument, after which node ids (not backend node ids) that
-// the caller holds are void. It needs no domain enabled, and must not enable
-// CSS, which would load the style sheets again. An error comes with what was
-// found before it.
+// the caller holds are void. The sessions must have DOM and CSS enabled from
+// before their first document on: enabled later, CSS would have the browser
+// load the page's style sheets again. An error comes with what was found
+// before it.
 func Fonts(ctx context.Context, sessions []cdp.Session, r Result, cov *Coverage) (capture.Fonts, error) {
 	a := &asker{sessions: sessions, used: map[capture.Font]int{}, drew: map[spot][]*css.PlatformFontUsage{}}
 	out := capture.Fonts{Styles: len(r.FontGroups), Used: []capture.Font{}}
