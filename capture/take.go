@@ -197,22 +197,21 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close flushes the artefact to disk, gives it its name and enters it in the
-// take and the journal. An artefact with a failed write is not entered; its
+// Close gives the artefact its name and enters it in the take and the
+// journal. An artefact with a failed write is not entered; its
 // ".part" file stays for Dir.Close to find.
 func (w *Writer) Close() error {
 	if w.err != nil {
 		return errors.Join(w.err, w.f.Close())
 	}
-	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
+	// It is made durable with the others when the take is closed: what a power
+	// cut leaves of it before that is told by its digest.
+	if err := w.f.Close(); err != nil {
 		return fmt.Errorf("writing %s: %w", w.file.Path, err)
 	}
 	name := w.d.Path(w.file.Path)
 	if err := os.Rename(name+partSuffix, name); err != nil {
 		return fmt.Errorf("writing %s: %w", w.file.Path, err)
-	}
-	if err := SyncDir(filepath.Dir(name)); err != nil {
-		return err
 	}
 	w.file.Digest = w.h.Digest()
 	w.file.Written = w.d.now().UTC()
@@ -256,9 +255,42 @@ func (d *Dir) Close(state State, reasons []Reason) (Take, error) {
 	files := append(d.files, File{Path: journalPath, Kind: FileJournal,
 		MediaType: "application/jsonl", Written: now.UTC(), Digest: d.jhash.Digest()})
 	d.mu.Unlock()
+	if err := syncFiles(d.path, files); err != nil {
+		return Take{}, err
+	}
 	t := Take{Format: TakeFormat, Order: d.order.ID, State: state, Reasons: reasons,
 		Started: d.started.UTC(), Finished: now.UTC(), Files: files}
 	return t, writeTake(d.path, t)
+}
+
+// syncFiles makes the files of a take durable, and their names, all at once:
+// one after the other they would be waited for dozens of times.
+func syncFiles(dir string, files []File) error {
+	dirs := map[string]bool{dir: true}
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	for i, f := range files {
+		name := filepath.Join(dir, filepath.FromSlash(f.Path))
+		dirs[filepath.Dir(name)] = true
+		wg.Go(func() { errs[i] = syncFile(name) })
+	}
+	wg.Wait()
+	for d := range dirs {
+		errs = append(errs, SyncDir(d))
+	}
+	return errors.Join(errs...)
+}
+
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("syncing file: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing file %s: %w", name, err)
+	}
+	return nil
 }
 
 // adoptParts enters every unfinished file as remains, hashed as found.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/chromedp/cdproto/animation"
@@ -66,18 +67,30 @@ func (v *visit) picture() {
 		}
 		v.recorder.quiet(ctx, v.now(), blankWaits[try])
 	}
-	if err := v.d.Write(capture.FileViewport, "image/png", "evidence/viewport.png", shot); err != nil {
-		v.missing("picture.viewport", err)
-		return
-	}
 	v.journal.Step("picture.viewport", "width", head.Width, "height", head.Height, "scale", v.order.Viewport.Scale)
 	if v.painted = !blank; blank {
 		v.journal.Anomaly("picture.blank")
 	}
-	var small bytes.Buffer
-	if err := raster.Thumbnail(&small, bytes.NewReader(shot), thumbnailWidth, thumbnailHeight); err == nil {
-		v.keep("thumbnail", capture.FileThumbnail, "image/png", "evidence/thumbnail.png", small.Bytes())
-	}
+	v.later(func() {
+		if err := v.d.Write(capture.FileViewport, "image/png", "evidence/viewport.png", shot); err != nil {
+			v.missing("picture.viewport", err)
+			return
+		}
+		var small bytes.Buffer
+		if err := raster.Thumbnail(&small, bytes.NewReader(shot), thumbnailWidth, thumbnailHeight); err == nil {
+			v.keep("thumbnail", capture.FileThumbnail, "image/png", "evidence/thumbnail.png", small.Bytes())
+		}
+	})
+}
+
+// later has a file hashed, written or derived while the browser goes on. Two
+// are under way at most, so that pictures do not pile up in memory.
+func (v *visit) later(f func()) {
+	v.writing <- struct{}{}
+	v.writers.Go(func() {
+		defer func() { <-v.writing }()
+		f()
+	})
 }
 
 // blankWaits is how long to wait before each further look at a window of one
@@ -124,22 +137,30 @@ func (v *visit) pictureFull() {
 	over := math.Ceil(tileOverlap/scale/unit) * unit
 	step := math.Floor((float64(most)/scale-over)/unit) * unit
 	var tiles []raster.Tile
+	var written sync.WaitGroup
 	for y := 0.0; y+over < float64(size.Height); y += step {
 		height := min(step+over, float64(size.Height)-y)
 		path := fmt.Sprintf("evidence/full-%03d.png", len(tiles)+1)
 		shot, head, err := v.shoot(ctx, &page.Viewport{Y: y, Width: float64(size.Width), Height: height, Scale: 1})
-		if err == nil {
-			err = v.d.Write(capture.FileTile, "image/png", path, shot)
-		}
 		if err != nil {
 			v.missing("picture.full", fmt.Errorf("tile at %d of %d pixels: %w", int(y), size.Height, err))
 			return
 		}
+		written.Add(1)
+		v.later(func() {
+			defer written.Done()
+			if err := v.d.Write(capture.FileTile, "image/png", path, shot); err != nil {
+				v.missing("picture.full", err)
+			}
+		})
 		v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
 		name := v.d.Path(path)
 		tiles = append(tiles, raster.Tile{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
 	}
-	v.stitch(tiles, int(math.Round(over*scale)))
+	v.writers.Go(func() {
+		written.Wait()
+		v.stitch(tiles, int(math.Round(over*scale)))
+	})
 }
 
 // wholeUnit is the smallest whole number of CSS pixels that is a whole number
@@ -162,14 +183,16 @@ func (v *visit) scale() float64 {
 
 func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
 	shot, head, err := v.shoot(ctx, &page.Viewport{Width: float64(size.Width), Height: float64(size.Height), Scale: 1})
-	if err == nil {
-		err = v.d.Write(capture.FileFull, "image/png", "evidence/full.png", shot)
-	}
 	if err != nil {
 		v.missing("picture.full", err)
 		return
 	}
 	v.journal.Step("picture.full", "width", head.Width, "height", head.Height, "tiles", 1)
+	v.later(func() {
+		if err := v.d.Write(capture.FileFull, "image/png", "evidence/full.png", shot); err != nil {
+			v.missing("picture.full", err)
+		}
+	})
 }
 
 // stitch puts the tiles together and tells of every seam where they differ.

@@ -51,6 +51,9 @@ type visit struct {
 	unloaded     []string           // pictures that are not shown, the first of them
 	adopted      map[target.ID]bool // on the queue's goroutine only
 
+	writing chan struct{}  // bounds the files being written
+	writers sync.WaitGroup // of these
+
 	over atomic.Bool // what happens from now on is no part of the visit
 
 	mu      sync.Mutex
@@ -66,7 +69,7 @@ type visit struct {
 
 func newVisit(p *Pool, path string, d *capture.Dir) *visit {
 	v := &visit{pool: p, path: path, d: d, order: d.Order(), journal: d.Journal(), pageID: newUUID(),
-		ready: make(chan error, 1), queue: newQueue(), signal: make(chan struct{}), told: map[string]bool{}, adopted: map[target.ID]bool{}, certificates: map[string]string{}}
+		ready: make(chan error, 1), queue: newQueue(), signal: make(chan struct{}), told: map[string]bool{}, adopted: map[target.ID]bool{}, certificates: map[string]string{}, writing: make(chan struct{}, 2)}
 	v.facts.Format, v.facts.PageID = capture.FactsFormat, v.pageID
 	v.facts.RequestedURL, v.facts.Viewport = v.order.URL, v.order.Viewport
 	v.page.loads = map[cdp.LoaderID]bool{}
@@ -213,6 +216,7 @@ func (v *visit) inBrowser(ctx context.Context) {
 			v.record()
 		}
 		v.describe(ctx)
+		v.writers.Wait()
 		if there {
 			v.secondLook()
 		}
