@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
 
 	"github.com/emmansun/gmsm/sm3"
 )
@@ -53,4 +54,19 @@ func DigestOf(r io.Reader) (Digest, error) {
 		return Digest{}, fmt.Errorf("hashing: %w", err)
 	}
 	return h.Digest(), nil
+}
+
+// FileSHA256 returns the SHA-256 value of a file, in hex, or nothing when it
+// cannot be read: for programs, of which only one value is told.
+func FileSHA256(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

@@ -174,9 +174,7 @@ func ParseOfficer(s string) (Officer, error) {
 	return Officer{Name: name, Licence: licence}, nil
 }
 
-// Check reports the first thing that makes the order unusable. It accepts
-// http and https only: file:, chrome:, data: and the like never reach a
-// browser.
+// Check reports the first thing that makes the order unusable.
 func (o Order) Check() error {
 	if !ValidID(o.ID) {
 		return fmt.Errorf("order number %q: %w", o.ID, ErrOrder)
@@ -184,15 +182,8 @@ func (o Order) Check() error {
 	if o.Kind != KindWeb {
 		return fmt.Errorf("kind %q: %w", o.Kind, ErrOrder)
 	}
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", o.URL, ErrOrder)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return fmt.Errorf("address %q is not an http or https page: %w", o.URL, ErrOrder)
-	}
-	if u.User != nil {
-		return fmt.Errorf("address %q carries a user name or password: %w", u.Redacted(), ErrOrder)
+	if err := o.checkAddress(); err != nil {
+		return err
 	}
 	if o.Wire && o.CredentialsFile != "" {
 		return fmt.Errorf("the bytes of the connections would hold the credentials: %w", ErrOrder)
@@ -209,6 +200,22 @@ func (o Order) Check() error {
 		return fmt.Errorf("viewport %dx%d: %w", o.Viewport.Width, o.Viewport.Height, ErrOrder)
 	}
 	return o.checkProxy()
+}
+
+// checkAddress accepts http and https only: file:, chrome:, data: and the like
+// never reach a browser.
+func (o Order) checkAddress() error {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", o.URL, ErrOrder)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return fmt.Errorf("address %q is not an http or https page: %w", o.URL, ErrOrder)
+	}
+	if u.User != nil {
+		return fmt.Errorf("address %q carries a user name or password: %w", u.Redacted(), ErrOrder)
+	}
+	return nil
 }
 
 // checkProxy accepts http://HOST:PORT. A user name or password would be

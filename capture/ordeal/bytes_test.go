@@ -45,7 +45,7 @@ func unbrotli(b []byte) []byte {
 		}
 		return v
 	}
-	if bits(1) != 0 || bits(1) != 0 || bits(2) != 0 { // window of 16 bits, not last, four nibbles
+	if bits(4) != 0 { // window of 16 bits, not last, four nibbles: 1, 1 and 2 bits
 		return nil
 	}
 	n := bits(16) + 1
@@ -136,7 +136,7 @@ func TestCharsets(t *testing.T) {
 			continue
 		}
 		text, err := c.decode(b)
-		if err != nil || !strings.Contains(text, chineseTitle) || strings.Contains(text, "charset=gbk") != (c.name == "gbk-meta" || c.name == "gbk-untrue") {
+		if err != nil || !strings.Contains(text, chineseTitle()) || strings.Contains(text, "charset=gbk") != (c.name == "gbk-meta" || c.name == "gbk-untrue") {
 			t.Errorf("%s: %v %s", c.name, err, text)
 		}
 		if c.name == "gb18030-four-bytes" && !bytes.Contains(b, []byte{0x95, 0x34}) {

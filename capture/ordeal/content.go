@@ -2,8 +2,10 @@ package ordeal
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -11,13 +13,18 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// chineseTitle is the title of the page that stands in many encodings:
-// "ordinary shop", written in Chinese, and a character outside of GBK.
-const (
-	chineseTitle     = "\u5bfb\u5e38\u5e97\u94fa"
-	traditionalTitle = "\u5c0b\u5e38\u5e97\u92ea"
-	rareTitle        = "\U00020bb7"
-)
+// titles holds, line by line, the title of the page that stands in many
+// encodings, "ordinary shop" in simplified and in traditional characters, and
+// a character outside of GBK.
+//
+//go:embed titles.txt
+var titles string
+
+func title(line int) string { return strings.Split(titles, "\n")[line] }
+
+func chineseTitle() string     { return title(0) }
+func traditionalTitle() string { return title(1) }
+func rareTitle() string        { return title(2) }
 
 // content lists encodings, types and scripts that mislead.
 func content() []Case {
@@ -25,18 +32,18 @@ func content() []Case {
 	return []Case{
 		// 56: GBK and GB18030 by header and by meta, GBK said and UTF-8 sent:
 		// bytes kept, declared and used charset recorded.
-		{Number: 56, Name: "gbk-header", State: Complete, Title: chineseTitle},
-		{Number: 56, Name: "gbk-meta", State: Complete, Or: Partial, Reasons: recoded, Title: chineseTitle},
-		{Number: 56, Name: "gb18030-four-bytes", State: Complete, Or: Partial, Reasons: recoded, Title: rareTitle},
+		{Number: 56, Name: "gbk-header", State: Complete, Title: chineseTitle()},
+		{Number: 56, Name: "gbk-meta", State: Complete, Or: Partial, Reasons: recoded, Title: chineseTitle()},
+		{Number: 56, Name: "gb18030-four-bytes", State: Complete, Or: Partial, Reasons: recoded, Title: rareTitle()},
 		{Number: 56, Name: "gbk-untrue", State: Complete, Or: Partial, Reasons: recoded},
 		// 57: no charset, Big5, HZ, UTF-16 with BOM: the same. Browsers
 		// replace a page in HZ by one replacement character (Encoding
 		// Standard section 4.2).
 		{Number: 57, Name: "charset-untold", State: Complete, Or: Partial, Reasons: recoded},
-		{Number: 57, Name: "big5", State: Complete, Or: Partial, Reasons: recoded, Title: traditionalTitle},
+		{Number: 57, Name: "big5", State: Complete, Or: Partial, Reasons: recoded, Title: traditionalTitle()},
 		{Number: 57, Name: "hz", State: Complete, Or: Partial, Reasons: recoded},
-		{Number: 57, Name: "utf16-bom", State: Complete, Or: Partial, Reasons: recoded, Title: chineseTitle},
-		{Number: 57, Name: "bom-against-header", State: Complete, Or: Partial, Reasons: recoded, Anomaly: "charset.mismatch", Title: chineseTitle},
+		{Number: 57, Name: "utf16-bom", State: Complete, Or: Partial, Reasons: recoded, Title: chineseTitle()},
+		{Number: 57, Name: "bom-against-header", State: Complete, Or: Partial, Reasons: recoded, Anomaly: "charset.mismatch", Title: chineseTitle()},
 		// 58: wrong Content-Type: recorded, and no surprises by sniffing.
 		{Number: 58, Name: "html-as-text", State: Complete, Text: "<b>not bold</b>"},
 		{Number: 58, Name: "picture-as-html", State: Complete},
@@ -65,7 +72,7 @@ func content() []Case {
 
 // routeContent hangs their answers into mux.
 func routeContent(mux *http.ServeMux, s *Server) {
-	simple := s.chinese(chineseTitle)
+	simple := s.chinese(chineseTitle())
 	gbk, utf16 := simplifiedchinese.GBK, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	for name, a := range map[string]struct {
 		mediaType string
@@ -73,7 +80,7 @@ func routeContent(mux *http.ServeMux, s *Server) {
 	}{
 		"56/gbk-header":         {"text/html; charset=gbk", encode(gbk, simple)},
 		"56/gbk-meta":           {"text/html", encode(gbk, declared("gbk", simple))},
-		"56/gb18030-four-bytes": {"text/html; charset=gb18030", encode(simplifiedchinese.GB18030, s.chinese(rareTitle+chineseTitle))},
+		"56/gb18030-four-bytes": {"text/html; charset=gb18030", encode(simplifiedchinese.GB18030, s.chinese(rareTitle()+chineseTitle()))},
 		"56/gbk-untrue":         {"text/html", declared("gbk", simple)},
 		"57/charset-untold":     {"text/html", encode(gbk, simple)},
 		"57/big5":               {"text/html; charset=big5", encode(traditionalchinese.Big5, traditional())},
@@ -111,7 +118,7 @@ func (s *Server) chinese(title string) []byte {
 
 // traditional is a page that fits into Big5.
 func traditional() []byte {
-	return []byte("<!doctype html><title>" + traditionalTitle + "</title><h1>" + traditionalTitle + "</h1>")
+	return []byte("<!doctype html><title>" + traditionalTitle() + "</title><h1>" + traditionalTitle() + "</h1>")
 }
 
 // declared has the page name a charset.

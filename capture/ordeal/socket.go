@@ -33,7 +33,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if s.run(func() { drain(c, cancel) }) != nil {
 		return
 	}
-	fmt.Fprintf(buf, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accepted(key))
+	_, _ = fmt.Fprintf(buf, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accepted(key))
 	for n := 0; buf.Flush() == nil && pause(gone, push); n++ {
 		message(buf, fmt.Sprintf(`{"n":%d,"price":"39.90"}`, n))
 	}

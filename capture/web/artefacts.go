@@ -62,7 +62,7 @@ func (v *visit) keep(name, kind, mediaType, path string, b []byte) {
 		v.missing(name, errEmpty)
 		return
 	}
-	if err := v.d.Write(kind, mediaType, path, b); err != nil {
+	if err := v.dir.Write(kind, mediaType, path, b); err != nil {
 		v.missing(name, err)
 		return
 	}
@@ -74,5 +74,5 @@ func (v *visit) writeJSON(kind, path string, value any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	return v.d.Write(kind, "application/json", path, append(b, '\n'))
+	return v.dir.Write(kind, "application/json", path, append(b, '\n'))
 }

@@ -50,12 +50,11 @@ func (r *recorder) seen(h *hop) {
 // before any later piece.
 func (r *recorder) stream(s *devtools.Session, q *request, h *hop) {
 	devtools.Begin(s, network.StreamResourceContent, network.StreamResourceContentParams{RequestID: q.id},
-		func(res network.StreamResourceContentResult, _ error) {
-			// An error means that the body is asked for when it is there.
-			r.queue.add(func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				h.streaming = true
+		func(res network.StreamResourceContentResult, err error) {
+			// An error means that it is tried once more when the answer comes,
+			// and that the body is asked for when it is there.
+			r.enqueue(func() {
+				h.streaming, h.late = true, err != nil
 				if !h.whole {
 					r.keepData(q.id, h, res.BufferedData)
 				}
@@ -69,9 +68,7 @@ func (r *recorder) askPost(s *devtools.Session, q *request, h *hop) {
 	r.ask(h)
 	devtools.Begin(s, network.GetRequestPostData, network.GetRequestPostDataParams{RequestID: q.id},
 		func(res network.GetRequestPostDataResult, err error) {
-			r.queue.add(func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
+			r.enqueue(func() {
 				if err != nil {
 					r.journal.Anomaly("request.body-missing", "url", h.sent.Request.URL, "detail", err.Error())
 				} else {
@@ -103,13 +100,13 @@ func (r *recorder) received(s *devtools.Session, e *network.EventResponseReceive
 		if h := q.current(); h != nil {
 			h.response, h.hasExtra, h.session = e.Response, e.HasExtraInfo, s
 			r.seen(h)
+			if h.late && !h.whole {
+				r.stream(s, q, h)
+			}
 		}
 	})
 	if endlessType(e.Response.MimeType) {
-		f := r.inflight[e.RequestID]
-		f.endless = true
-		r.inflight[e.RequestID] = f
-		r.touch()
+		r.notAwaited(e.RequestID)
 	}
 }
 
@@ -120,13 +117,12 @@ func endlessType(mediaType string) bool {
 }
 
 // data takes one piece of a body.
-func (r *recorder) data(s *devtools.Session, e *network.EventDataReceived) {
+func (r *recorder) data(e *network.EventDataReceived) {
 	q := r.requests[e.RequestID]
 	if q == nil || q.current() == nil {
 		return
 	}
 	h := q.current()
-	h.session = s
 	h.encoded += e.EncodedDataLength
 	if h.whole {
 		return
@@ -144,13 +140,10 @@ func (r *recorder) keepData(id network.RequestID, h *hop, b []byte) {
 	if int64(len(b)) > rest {
 		b = b[:max(rest, 0)]
 		h.truncated = "length"
-		f := r.inflight[id]
-		f.endless = true
-		r.inflight[id] = f
+		r.notAwaited(id)
 		if r.counts.BodyBytes+int64(len(b)) >= r.limits.TotalBytes && r.reason("limit.total", strconv.FormatInt(r.limits.TotalBytes, 10)) {
 			r.journal.Anomaly("limit.total", "bytes", r.limits.TotalBytes)
 		}
-		r.touch()
 	}
 	if err := h.body.add(r.temp, b); err != nil {
 		h.truncated = "unspecified"
@@ -170,7 +163,6 @@ func (r *recorder) finished(s *devtools.Session, e *network.EventLoadingFinished
 		return
 	}
 	h := q.current()
-	h.session = s
 	h.encoded = int64(e.EncodedDataLength)
 	// Of the scripts of workers no piece is announced at all.
 	short := h.body.size != h.announced || h.announced == 0 && h.header("Content-Length") != "0"
@@ -181,12 +173,11 @@ func (r *recorder) finished(s *devtools.Session, e *network.EventLoadingFinished
 }
 
 func (r *recorder) askBody(s *devtools.Session, q *request, h *hop) {
+	h.asked = true
 	r.ask(h)
 	devtools.Begin(s, network.GetResponseBody, network.GetResponseBodyParams{RequestID: q.id},
 		func(res network.GetResponseBodyResult, err error) {
-			r.queue.add(func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
+			r.enqueue(func() {
 				if err != nil {
 					h.lost = err.Error()
 				} else {
@@ -217,8 +208,8 @@ func (r *recorder) ended(id network.RequestID, failed string) {
 		return // not http
 	}
 	h := q.current()
-	if h.download && failed != "" {
-		failed = "" // the page turned away from it, we have it
+	if h.download && h.refused && failed == "net::ERR_ABORTED" {
+		failed = "" // by us, when all of it was there
 	}
 	h.ended, h.failed = true, failed
 	r.seen(h)

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -54,7 +53,7 @@ func (v *visit) lastDocument() string {
 // to the address that the browser was led to, and requests nothing on it. The
 // browser keeps no certificate that it refused.
 func (v *visit) shakeHands(address string) (tls.ConnectionState, error) {
-	u, err := url.Parse(address)
+	u, err := parseAddress(address)
 	if err != nil {
 		return tls.ConnectionState{}, fmt.Errorf("reading address %q: %w", address, err)
 	}
@@ -67,7 +66,7 @@ func (v *visit) shakeHands(address string) (tls.ConnectionState, error) {
 		return tls.ConnectionState{}, fmt.Errorf("connecting to %s for its certificate: %s", u.Host, v.guard.trouble(u.Host))
 	}
 	defer func() { t.server.Close(); t.end() }()
-	ctx, cancel := context.WithTimeout(v.work, limit(v.order.Limits.StepMS))
+	ctx, cancel := context.WithTimeout(v.work, capture.MS(v.order.Limits.StepMS))
 	defer cancel()
 	// The certificate is not to be trusted but to be kept.
 	c := tls.Client(t.server, &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1"}})
@@ -93,7 +92,7 @@ func (v *visit) navigateAnyway(ctx context.Context) (page.NavigateResult, error)
 func (v *visit) saveCertificates(ctx context.Context) {
 	origins, details := v.recorder.tlsHosts()
 	for _, origin := range origins {
-		u, err := url.Parse(origin)
+		u, err := parseAddress(origin)
 		if err != nil {
 			continue
 		}
@@ -130,10 +129,11 @@ func (v *visit) saveChain(host string, chain [][]byte) ([]capture.Certificate, e
 	var out []capture.Certificate
 	for i, der := range chain {
 		sum := sha256.Sum256(der)
-		c := capture.Certificate{File: fmt.Sprintf("evidence/tls/%s-%d.der", strings.Map(fileRune, host), i), SHA256: hex.EncodeToString(sum[:])}
+		c := capture.Certificate{SHA256: hex.EncodeToString(sum[:])}
+		c.File = fmt.Sprintf("evidence/tls/%s-%d-%s.der", strings.Map(fileRune, host), i, c.SHA256[:8])
 		if file, ok := v.certificates[c.SHA256]; ok {
 			c.File = file
-		} else if err := v.d.Write(capture.FileCertificate, "application/pkix-cert", c.File, der); err != nil {
+		} else if err := v.dir.Write(capture.FileCertificate, "application/pkix-cert", c.File, der); err != nil {
 			return out, err
 		}
 		v.certificates[c.SHA256] = c.File

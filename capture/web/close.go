@@ -2,7 +2,9 @@ package web
 
 import (
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"guzheng/capture"
@@ -10,7 +12,7 @@ import (
 )
 
 func (v *visit) openWARC() error {
-	f, err := v.d.Create(capture.FileWARC, "application/warc+gzip", "archive/data.warc.gz")
+	f, err := v.dir.Create(capture.FileWARC, "application/warc+gzip", "archive/data.warc.gz")
 	if err != nil {
 		return err
 	}
@@ -56,20 +58,33 @@ func (v *visit) gatherTraffic() {
 	answers, refused, own := v.guard.report()
 	v.facts.DNS, v.facts.Refused = answers, refused
 	if len(own) > 0 {
-		n, hosts := 0, slices.Sorted(maps.Keys(own))
+		calls, hosts := 0, slices.Sorted(maps.Keys(own))
 		for _, c := range own {
-			n += c
+			calls += c
 		}
-		v.journal.Step("browser.own-traffic", "refused", n, "hosts", strings.Join(hosts, ", "))
+		v.journal.Step("browser.own-traffic", "refused", calls, "hosts", strings.Join(hosts, ", "))
 	}
+	v.unexplained()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	images, unloaded, steps := v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.facts.Counts.ScrollSteps
-	v.facts.Counts = r.counts
-	v.facts.Counts.Refused = len(refused)
-	v.facts.Counts.Images, v.facts.Counts.ImagesUnloaded, v.facts.Counts.ScrollSteps = images, unloaded, steps
+	// Both count, each other things.
+	n, seen := r.counts, v.facts.Counts
+	n.Refused, n.Images, n.ImagesUnloaded, n.ScrollSteps = len(refused), seen.Images, seen.ImagesUnloaded, seen.ScrollSteps
+	v.facts.Counts = n
 	v.facts.Failed = r.failures
 	v.mu.Lock()
 	v.reasons = append(v.reasons, r.reasons...)
 	v.mu.Unlock()
+}
+
+// unexplained names connections that bytes were sent on and that belong to no
+// request of the record: opened ahead of need, or by a way that the browser
+// does not tell of, such as WebRTC over a relay.
+func (v *visit) unexplained() {
+	for _, c := range v.guard.conns() {
+		key := net.JoinHostPort(hostKey(c.Host), strconv.Itoa(int(c.Port)))
+		if c.Up > 0 && !v.recorder.wasAsked(key) {
+			v.journal.Anomaly("connection.unexplained", "host", key, "address", c.Addr, "up", c.Up, "down", c.Down)
+		}
+	}
 }

@@ -22,13 +22,14 @@ type pageState struct {
 	dialogs  int
 	popups   int
 	messages int
+	schemes  int // addresses of other programs that the page wanted to open
 	crashed  bool
 	stopped  bool // the document shown loads no more, whether or not it loaded
 }
 
-// take puts an event into the queue. It runs on the goroutine that reads
+// enqueue puts an event into the queue. It runs on the goroutine that reads
 // from the browser.
-func (v *visit) take(e devtools.Event) { v.queue.add(func() { v.event(e) }) }
+func (v *visit) enqueue(e devtools.Event) { v.queue.add(func() { v.event(e) }) }
 
 // event handles one event of the visit's targets, in order, on the queue's
 // goroutine.
@@ -52,6 +53,12 @@ func (v *visit) event(e devtools.Event) {
 		}
 		if s != nil {
 			v.adopt(s)
+		}
+	case *target.EventDetachedFromTarget:
+		v.recorder.goneWith(func(h *hop) bool { return h.session != nil && h.session.ID() == d.SessionID })
+	case *page.EventFrameDetached:
+		if d.Reason == page.FrameDetachedReasonRemove {
+			v.recorder.goneWith(func(h *hop) bool { return h.sent.FrameID == d.FrameID })
 		}
 	case *inspector.EventTargetCrashed:
 		v.targetCrashed(e.Session)
@@ -121,7 +128,9 @@ func (v *visit) foreignScheme(address string) {
 	case scheme == "http", scheme == "https", scheme == "about", scheme == "data", scheme == "blob", scheme == "javascript":
 		return
 	}
-	if v.once("scheme " + address) {
+	n := 0
+	v.change(func(p *pageState) { p.schemes++; n = p.schemes })
+	if n <= v.order.Limits.Dialogs {
 		v.journal.Anomaly("scheme.refused", "url", short(address, 2000))
 	}
 }
@@ -167,7 +176,7 @@ func (v *visit) navigated(e *page.EventFrameNavigated) {
 	case moves == mostMoves+1:
 		v.journal.Anomaly("page.restless", "moves", moves)
 		v.because("page.restless", e.Frame.URL)
-		v.recorder.freeze()
+		v.recorder.freeze(true)
 	}
 }
 

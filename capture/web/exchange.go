@@ -13,10 +13,10 @@ import (
 )
 
 // exchange turns a hop into the records of the WARC.
-func (v *visit) exchange(_ *request, h *hop) {
-	u, err := url.Parse(h.sent.Request.URL)
+func (v *visit) exchange(h *hop) {
+	u, err := parseAddress(h.sent.Request.URL)
 	if err != nil {
-		v.journal.Anomaly("exchange.unwritten", "url", h.sent.Request.URL, "detail", err.Error())
+		v.unwritten(h.sent.Request.URL, err)
 		return
 	}
 	status, reason, protocol := statusLine(h)
@@ -61,16 +61,6 @@ func epoch(seconds float64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(seconds * 1e6)).UTC()
-}
-
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if u.Scheme == "https" || u.Scheme == "wss" {
-		return "443"
-	}
-	return "80"
 }
 
 // statusLine returns status, reason phrase and protocol of the response; all
@@ -199,9 +189,9 @@ func dictionary(headers network.Headers) []warc.Field {
 // socketRecord turns a WebSocket into the exchange of its handshake and the
 // list of its messages.
 func (v *visit) socketRecord(s *socket) {
-	u, err := url.Parse(s.url)
+	u, err := parseAddress(s.url)
 	if err != nil {
-		v.journal.Anomaly("exchange.unwritten", "url", s.url, "detail", err.Error())
+		v.unwritten(s.url, err)
 		return
 	}
 	e := warc.Exchange{URL: strings.Replace(s.url, "ws", "http", 1), Method: "GET", Time: s.at, RequestTime: s.opened,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ func (v *visit) pageFacts(ctx context.Context) {
 	failed := v.failed || v.page.loader == ""
 	v.mu.Unlock()
 	if !failed {
-		ask, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
+		ask, cancel := context.WithTimeout(ctx, capture.MS(v.order.Limits.StepMS))
 		defer cancel()
 		var f struct {
 			Title, URL, Used, Meta, Agent, Languages, Zone string
@@ -101,7 +100,7 @@ func (v *visit) connectionFacts() {
 	v.facts.Charset = seen
 	v.facts.PageTime = last.at.UTC().Truncate(time.Millisecond)
 	v.facts.FinalURL = last.sent.Request.URL
-	if u, err := url.Parse(last.sent.Request.URL); err == nil {
+	if u, err := parseAddress(last.sent.Request.URL); err == nil {
 		if a, ok := v.guard.dialledFor(u.Hostname(), portOf(u)); ok {
 			v.facts.RemoteIP, v.facts.RemotePort = a.Addr().String(), int(a.Port())
 		}

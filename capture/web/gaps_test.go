@@ -39,6 +39,16 @@ var trapPages = map[string]string{
 	"/cut":     `<p>x<script src="/cut.js"></script>`,
 	"/client":  `<meta http-equiv=refresh content="0;url=/arrived">`,
 	"/arrived": `<title>arrived</title><p>here`,
+	"/escape":  `<p>x<script>fetch('/odd/%zz')</script><iframe src="/frame/%zz"></iframe>`,
+	"/leave":   `<p>of the shop<script>addEventListener('afterprint', () => location = '/arrived')</script>`,
+	"/shadow": `<p>x<div id=h></div><div style="height:3000px"></div><script>const p = h.attachShadow({mode: 'closed'}); p.innerHTML = '<b>PRICE 100</b>';
+		addEventListener('scroll', () => p.firstChild.textContent = 'PRICE 999')</script>`,
+	"/grow":  `<p>x<div id=d style="height:3000px"></div><script>let down; addEventListener('scroll', () => { if (scrollY > 1500) down = 1; else if (down) setTimeout(() => d.style.height = '7000px', 110) })</script>`,
+	"/shell": `<style>body{margin:0;overflow:hidden}</style><div style="height:100vh;overflow:auto"><div style="height:6000px">long</div></div>`,
+	"/schemes": `<p>x<div style="height:90000px"></div><script>for (let i = 0; i < 260; i++) { const f = document.createElement('iframe'); f.src = 'foo' + i + '://x'; document.body.append(f) }
+		addEventListener('scroll', () => { if (scrollY === 0) document.querySelector('div').style.height = '9000px' })</script>`,
+	"/gone":    `<p>x<script>const u = URL.createObjectURL(new Blob(["fetch('" + location.origin + "/never').then(() => 0); setTimeout(close, 100)"])); new Worker(u)</script>`,
+	"/cutload": `<p>x<iframe src=/cut.zip></iframe>`,
 	"/silent":  `<p>x<script>fetch('/never')</script>`,
 	"/socket":  `<p>x<script>const s = new WebSocket('ws://' + location.host + '/ws'); s.onmessage = () => s.send('ok'); </script>`,
 }
@@ -55,6 +65,12 @@ func (s *trap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "cut.js"):
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprint(w, "var x = 1;")
+	case strings.HasSuffix(r.URL.Path, "cut.zip"):
+		w.Header().Set("Content-Type", "application/zip")
+		w.Header().Set("Content-Disposition", "attachment")
+		fmt.Fprint(w, strings.Repeat("half of it", 100))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
 	case strings.HasSuffix(r.URL.Path, ".js"):
 		w.Header().Set("Content-Type", "text/javascript")
 		fmt.Fprint(w, "// nothing")
@@ -96,6 +112,25 @@ func TestGaps(t *testing.T) {
 				}
 			}
 		}},
+		{path: "/escape", state: capture.Complete, check: func(t *testing.T, got taken, base string) {
+			raw := gunzipAll(t, got.read(t, "archive/data.warc.gz"))
+			for _, want := range []string{"GET /odd/%zz ", "GET /frame/%zz "} {
+				if !strings.Contains(raw, want) {
+					t.Errorf("WARC lacks %q", want)
+				}
+			}
+		}},
+		{path: "/leave", state: capture.Complete, anomaly: "page.held", check: func(t *testing.T, got taken, base string) {
+			if got.facts.FinalURL != base+"/leave" || got.facts.Title == "arrived" {
+				t.Errorf("the page is called %q, %s", got.facts.Title, got.facts.FinalURL)
+			}
+		}},
+		{path: "/shadow", state: capture.Complete, anomaly: "page.changed"},
+		{path: "/grow", state: capture.Partial, reason: "picture.short", anomaly: "picture.short"},
+		{path: "/shell", state: capture.Partial, reason: "picture.window-only", anomaly: "picture.window-only"},
+		{path: "/schemes", state: capture.Partial, reason: "limit.height", anomaly: "scheme.refused"},
+		{path: "/gone", state: capture.Complete, anomaly: "request.failed"},
+		{path: "/cutload", state: capture.Partial, reason: "body.truncated", anomaly: "body.truncated"},
 		{path: "/popup", state: capture.Complete, anomaly: "popup", unsent: []string{"/opened", "/order"}},
 		{path: "/unload", state: capture.Complete, unsent: []string{"/beacon"}},
 		{path: "/change", state: capture.Complete, anomaly: "page.changed"},

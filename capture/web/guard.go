@@ -42,8 +42,7 @@ type guard struct {
 	ctx          context.Context // ends with the capture; closes every tunnel
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup
-	up, down     atomic.Int64 // payload bytes of all tunnels
-	total        atomic.Int64
+	total        atomic.Int64 // payload bytes of all tunnels, both ways
 
 	mu      sync.Mutex
 	names   map[string]*resolution
@@ -267,17 +266,14 @@ func (g *guard) dialledFor(host, port string) (netip.AddrPort, bool) {
 // trouble returns why a host could not be resolved or dialled, if so. The
 // browser is only told that it did not get through.
 func (g *guard) trouble(hostport string) string {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
+	host := hostKey(withoutPort(hostport))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.proxy != "" {
-		return g.failed[hostKey(host)]
+		return g.failed[host]
 	}
 	for _, a := range g.answers {
-		if a.Host == hostKey(host) {
+		if a.Host == host {
 			return a.Error
 		}
 	}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -36,7 +35,6 @@ func (h *hop) header(name string) string {
 
 // settle fixes what is known of a hop at the moment it is written.
 func (r *recorder) settle(h *hop, force bool) {
-	address := h.sent.Request.URL
 	answered := h.response != nil || h.paused != nil && h.paused.ResponseStatusCode != 0
 	if answered && h.truncated == "" && !bodiless(h) {
 		h.truncated = cutOff(h, force)
@@ -47,26 +45,38 @@ func (r *recorder) settle(h *hop, force bool) {
 		}
 	}
 	r.noteCoding(h)
-	if answered {
-		r.counts.Responses++
-		if h.truncated == "" {
-			return
-		}
-		if h.truncated == "time" && h.response != nil && endlessType(h.response.MimeType) {
-			// It has no end; what it said until now is there.
-			r.journal.Step("stream.open", "url", address, "bytes", h.body.size)
-			return
-		}
-		if unread(h) || abandoned(h) && h.truncated == "unspecified" {
-			// Nobody wanted it: the browser throws some bodies away itself.
-			r.journal.Step("body.unread", "url", address, "bytes", h.body.size, "detail", h.lost)
-			return
-		}
+	if !answered {
+		r.noteUnanswered(h)
+		return
+	}
+	r.counts.Responses++
+	if h.truncated != "" {
+		r.noteTruncated(h)
+	}
+}
+
+// noteTruncated tells of a body that is not whole. It is a gap unless nobody
+// wanted the rest, or there is none.
+func (r *recorder) noteTruncated(h *hop) {
+	address := h.sent.Request.URL
+	switch {
+	case h.truncated == "time" && h.response != nil && endlessType(h.response.MimeType):
+		// It has no end; what it said until now is there.
+		r.journal.Step("stream.open", "url", address, "bytes", h.body.size)
+	case unread(h) || abandoned(h) && h.truncated == "unspecified":
+		// Nobody wanted it: the browser throws some bodies away itself.
+		r.journal.Step("body.unread", "url", address, "bytes", h.body.size, "detail", h.lost)
+	default:
 		r.counts.Truncated++
 		r.reason("body.truncated", h.truncated+" "+address)
 		r.journal.Anomaly("body.truncated", "url", address, "reason", h.truncated, "bytes", h.body.size, "detail", h.lost)
-		return
 	}
+}
+
+// noteUnanswered tells of a request that failed, or that nothing came back
+// for.
+func (r *recorder) noteUnanswered(h *hop) {
+	address := h.sent.Request.URL
 	if h.failed == "" {
 		h.failed = "no answer before the capture ended"
 		r.counts.Unanswered++
@@ -85,7 +95,7 @@ func (h *hop) unframed() bool {
 
 // resetUnder reports whether a connection to the host of a hop was broken.
 func (r *recorder) resetUnder(h *hop) bool {
-	u, err := url.Parse(h.sent.Request.URL)
+	u, err := parseAddress(h.sent.Request.URL)
 	return err == nil && r.reset != nil && r.reset(u.Hostname(), portOf(u))
 }
 
@@ -141,8 +151,8 @@ func cutOff(h *hop, force bool) string {
 		return "disconnect"
 	case force && !h.ended:
 		return "time"
-	case h.lost != "":
-		return "unspecified"
+	case h.lost != "", h.asked && h.failed == "" && h.body.size == 0 && h.announced == 0:
+		return "unspecified" // the browser does not give it
 	case lengthDiffers(h):
 		return "disconnect"
 	}
@@ -202,7 +212,7 @@ func (r *recorder) tlsHosts() (origins []string, details map[string]*network.Sec
 	details = map[string]*network.SecurityDetails{}
 	for _, q := range r.order {
 		for _, h := range q.hops {
-			u, err := url.Parse(h.sent.Request.URL)
+			u, err := parseAddress(h.sent.Request.URL)
 			if err != nil || u.Scheme != "https" || h.response == nil || h.response.SecurityDetails == nil {
 				continue
 			}

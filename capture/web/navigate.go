@@ -3,13 +3,13 @@ package web
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
+
+	"guzheng/capture"
 )
 
 // Waiting for quiet: long enough for a script to ask for the next thing,
@@ -26,20 +26,13 @@ func (v *visit) navigate() bool {
 	start := v.now()
 	ctx, cancel := v.phase(v.order.Limits.NavigateMS)
 	defer cancel()
-	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
-	if err == nil && strings.Contains(res.ErrorText, "ERR_CERT_") {
-		v.refusedCertificate(res.ErrorText)
-		if v.order.AcceptInvalidTLS {
-			res, err = v.navigateAnyway(ctx)
-		}
-	}
+	res, err := v.request(ctx)
 	switch {
 	case err != nil && v.work.Err() != nil:
 		v.nothing() // why is told where the visit ends
 		return false
 	case err != nil && ctx.Err() == nil:
-		v.fail("navigate.failed", err.Error())
-		v.journal.Anomaly("navigate.failed", "reason", err.Error())
+		v.unreached(err.Error())
 		return false
 	case err != nil:
 		v.navigateLate(ctx)
@@ -48,17 +41,7 @@ func (v *visit) navigate() bool {
 	}
 	v.noteResponse()
 	loaded := err == nil && v.awaitLoad(ctx)
-	if err == nil && !loaded {
-		switch {
-		case v.crashed():
-			return false
-		case ctx.Err() != nil:
-			v.navigateLate(ctx)
-		case v.answered() && v.broken():
-			return false
-		}
-	}
-	if !v.answered() {
+	if err == nil && !loaded && v.unshowable(ctx) || !v.answered() {
 		return false
 	}
 	if loaded {
@@ -66,6 +49,38 @@ func (v *visit) navigate() bool {
 	}
 	v.settlePage()
 	return true
+}
+
+// request asks for the page, and once more when the certificate does not hold
+// and the order permits that.
+func (v *visit) request(ctx context.Context) (page.NavigateResult, error) {
+	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
+	if err == nil && strings.Contains(res.ErrorText, "ERR_CERT_") {
+		v.refusedCertificate(res.ErrorText)
+		if v.order.AcceptInvalidTLS {
+			return v.navigateAnyway(ctx)
+		}
+	}
+	return res, err
+}
+
+// unshowable deals with a document that did not load, and reports whether
+// there is nothing of it to show.
+func (v *visit) unshowable(ctx context.Context) bool {
+	switch {
+	case v.crashed():
+		return true
+	case ctx.Err() != nil:
+		v.navigateLate(ctx)
+		return false
+	}
+	return v.answered() && v.broken()
+}
+
+// unreached makes the take a failed one because the page could not be had.
+func (v *visit) unreached(reason string) {
+	v.fail("navigate.failed", reason)
+	v.journal.Anomaly("navigate.failed", "reason", reason)
 }
 
 // answered reports whether the server answered at all, and makes the take a
@@ -80,8 +95,7 @@ func (v *visit) answered() bool {
 	case v.work.Err() != nil:
 		v.nothing() // why is told where the visit ends
 	default:
-		v.fail("navigate.failed", "no answer from the server")
-		v.journal.Anomaly("navigate.failed", "reason", "no answer from the server")
+		v.unreached("no answer from the server")
 	}
 	return false
 }
@@ -120,7 +134,7 @@ func (v *visit) broken() bool {
 func (v *visit) navigateLate(ctx context.Context) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		v.journal.Anomaly("deadline.navigate")
-		v.because("deadline.navigate", limit(v.order.Limits.NavigateMS).String())
+		v.because("deadline.navigate", capture.MS(v.order.Limits.NavigateMS).String())
 	}
 }
 
@@ -149,18 +163,9 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		if more := v.guard.trouble(hostOf(v.order.URL)); more != "" {
 			why += ": " + more
 		}
-		v.fail("navigate.failed", why)
-		v.journal.Anomaly("navigate.failed", "reason", why)
+		v.unreached(why)
 	}
 	return false
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	return u.Host
 }
 
 // refused reports whether the guard refused the last document asked for.
@@ -169,8 +174,8 @@ func (v *visit) refused() bool {
 	if len(hops) == 0 {
 		return false
 	}
-	u, err := url.Parse(hops[len(hops)-1].sent.Request.URL)
-	return err == nil && v.guard.refusedHost(net.JoinHostPort(hostKey(u.Hostname()), portOf(u)))
+	u, err := parseAddress(hops[len(hops)-1].sent.Request.URL)
+	return err == nil && v.guard.refusedHost(dialKey(u))
 }
 
 // noteResponse reads the answer of the document that was asked for.

@@ -85,7 +85,7 @@ func play(t *testing.T, s *ordeal.Server, b Browser, c ordeal.Case) {
 	got := collect(t, o, b)
 	took := time.Since(begin)
 	t.Logf("%s in %.1f s: %v", got.take.State, took.Seconds(), got.take.Reasons)
-	if most := limit(o.Limits.TotalMS) + ordealGrace; took > most {
+	if most := capture.MS(o.Limits.TotalMS) + ordealGrace; took > most {
 		t.Errorf("took %v, %v at most", took, most)
 	}
 	state := string(got.take.State)

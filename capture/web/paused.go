@@ -15,49 +15,60 @@ import (
 	"guzheng/capture/web/devtools"
 )
 
-// paused lets go of a response that the browser holds before its body is
-// read. Its header list keeps order and repetitions of HTTP/2. A document
-// that the browser would not show is taken from here: nothing is requested
-// twice.
+// paused decides on a request or response that the browser holds. The header
+// list of a held response keeps order and repetitions of HTTP/2.
 func (r *recorder) paused(s *devtools.Session, e *fetch.EventRequestPaused) {
-	if e.ResponseStatusCode == 0 && e.ResponseErrorReason == "" {
-		// Not sent yet.
-		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
-		return
-	}
-	h := (*hop)(nil)
-	if q := r.requests[e.NetworkID]; q != nil {
+	var h *hop
+	sent := e.ResponseStatusCode != 0 || e.ResponseErrorReason != ""
+	if q := r.requests[e.NetworkID]; q != nil && sent {
 		h = q.current()
 	}
-	if h != nil {
-		h.paused, h.at = e, r.now()
-		h.session = s
+	if h == nil {
+		resume(s, e)
+		return
 	}
+	h.paused, h.at = e, r.now()
 	switch {
-	case h == nil || e.ResponseErrorReason != "":
+	case e.ResponseErrorReason != "":
+		resume(s, e)
 	case r.counts.Requests > r.limits.Requests && r.limits.Requests > 0:
 		if r.reason("limit.requests", strconv.Itoa(r.limits.Requests)) {
 			r.journal.Anomaly("limit.requests", "requests", r.limits.Requests)
 		}
-		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonBlockedByClient})
-		return
+		refuse(s, e, network.ErrorReasonBlockedByClient)
 	case r.frozen && e.ResourceType == network.ResourceTypeDocument && e.FrameID == r.mainID:
-		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonAborted})
-		return
-	case e.ResourceType == network.ResourceTypeDocument && notShown(e):
+		r.journal.Anomaly("page.held", "url", short(e.Request.URL, 2000))
+		refuse(s, e, network.ErrorReasonAborted)
+	default:
+		r.takeHeld(s, e, h)
+	}
+}
+
+// resume lets a held request or response go on as it is.
+func resume(s *devtools.Session, e *fetch.EventRequestPaused) {
+	_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
+}
+
+// refuse has a held request fail in the browser.
+func refuse(s *devtools.Session, e *fetch.EventRequestPaused, reason network.ErrorReason) {
+	_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: reason})
+}
+
+// takeHeld chooses the way in which the body of a held response comes to us
+// as the server's bytes. A document that the browser would not show is taken
+// from here: nothing is requested twice.
+func (r *recorder) takeHeld(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
+	document := e.ResourceType == network.ResourceTypeDocument
+	switch {
+	case document && turnsAway(e):
 		r.takeDownload(s, e, h)
-		return
-	case bodiless(h):
-	case e.ResourceType == network.ResourceTypeDocument:
-		if !inUTF8(e) && !tooLarge(e, r.limits) {
-			r.takeDocument(s, e, h)
-			return
-		}
+	case bodiless(h), document && (inUTF8(e) || tooLarge(e, r.limits)):
+		resume(s, e)
+	case document:
+		r.takeDocument(s, e, h)
 	default:
 		r.hold(s, e, h)
-		return
 	}
-	_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
 }
 
 // tooLarge reports whether a document says that it is more than the browser
@@ -69,9 +80,9 @@ func tooLarge(e *fetch.EventRequestPaused, l capture.Limits) bool {
 
 const documentBytes = 32 << 20
 
-// notShown reports whether the browser turns away from a document with these
+// turnsAway reports whether the browser turns away from a document with these
 // fields: a download by its disposition or by a type that it does not show.
-func notShown(e *fetch.EventRequestPaused) bool {
+func turnsAway(e *fetch.EventRequestPaused) bool {
 	status := e.ResponseStatusCode
 	if status < 200 || status == 204 || status == 205 || status >= 300 && status < 400 && pausedHeader(e, "Location") != "" {
 		return false
@@ -110,10 +121,15 @@ func (r *recorder) takeDownload(s *devtools.Session, e *fetch.EventRequestPaused
 		ctx, cancel := context.WithTimeout(context.Background(), capture.MS(r.limits.NavigateMS))
 		defer cancel()
 		cut := r.readStream(ctx, s, e, h)
-		_ = s.Post(fetch.CommandFailRequest, fetch.FailRequestParams{RequestID: e.RequestID, ErrorReason: network.ErrorReasonAborted})
-		r.queue.add(func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
+		r.mu.Lock()
+		h.refused = true
+		r.mu.Unlock()
+		refuse(s, e, network.ErrorReasonAborted)
+		r.enqueue(func() {
+			if _, known := announcedLength(h); !known && cut == "" {
+				// The end of a held body looks the same, broken or not.
+				cut, h.lost = "unspecified", "the browser does not tell whether it is whole"
+			}
 			if h.truncated == "" {
 				h.truncated = cut
 			}
@@ -155,7 +171,8 @@ func (r *recorder) authenticate(s *devtools.Session, e *fetch.EventAuthRequired)
 	if e.AuthChallenge == nil {
 		e.AuthChallenge = &fetch.AuthChallenge{}
 	}
-	if c := e.AuthChallenge; strings.EqualFold(c.Scheme, "basic") && c.Source != fetch.AuthChallengeSourceProxy {
+	r.challenges[e.Request.URL]++
+	if c := e.AuthChallenge; r.challenges[e.Request.URL] == 1 && strings.EqualFold(c.Scheme, "basic") && c.Source != fetch.AuthChallengeSourceProxy {
 		if user, password, ok := strings.Cut(r.secret(c.Origin), ":"); ok {
 			reply = &fetch.AuthChallengeResponse{Response: fetch.AuthChallengeResponseResponseProvideCredentials, Username: user, Password: password}
 		}
@@ -172,21 +189,12 @@ func (r *recorder) authenticate(s *devtools.Session, e *fetch.EventAuthRequired)
 // server's bytes. A page that waits for the response with all its script held
 // (a synchronous XMLHttpRequest) could not begin: it is let go after a moment.
 func (r *recorder) hold(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
-	h.release = func() {
-		// ContinueRequest lets a held response go on as it is.
-		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
-	}
+	h.release = func() { resume(s, e) }
 	if h.streaming {
 		r.letGo(h)
 		return
 	}
-	time.AfterFunc(holdAtMost, func() {
-		r.queue.add(func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.letGo(h)
-		})
-	})
+	r.letGoAfter(holdAtMost, h)
 }
 
 const holdAtMost = 250 * time.Millisecond
@@ -197,6 +205,11 @@ func (r *recorder) letGo(h *hop) {
 		h.release()
 		h.release = nil
 	}
+}
+
+// letGoAfter lets a held response go on at the latest after d.
+func (r *recorder) letGoAfter(d time.Duration, h *hop) {
+	time.AfterFunc(d, func() { r.enqueue(func() { r.letGo(h) }) })
 }
 
 // inUTF8 reports whether the server says that a document is UTF-8. The
@@ -212,15 +225,11 @@ func inUTF8(e *fetch.EventRequestPaused) bool {
 // breaks the browser gives nothing.
 func (r *recorder) takeDocument(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
 	q := r.requests[e.NetworkID]
-	h.release = func() {
-		_ = s.Post(fetch.CommandContinueRequest, fetch.ContinueRequestParams{RequestID: e.RequestID})
-	}
+	h.release = func() { resume(s, e) }
 	r.ask(h)
 	devtools.Begin(s, fetch.GetResponseBody, fetch.GetResponseBodyParams{RequestID: e.RequestID},
 		func(res fetch.GetResponseBodyResult, err error) {
-			r.queue.add(func() {
-				r.mu.Lock()
-				defer r.mu.Unlock()
+			r.enqueue(func() {
 				if err == nil && h.body.size == 0 {
 					h.whole = true
 					r.keepData(q.id, h, res.Body)
@@ -229,13 +238,7 @@ func (r *recorder) takeDocument(s *devtools.Session, e *fetch.EventRequestPaused
 				r.answered(q, h)
 			})
 		})
-	time.AfterFunc(min(documentAtMost, capture.MS(r.limits.NavigateMS)/4), func() {
-		r.queue.add(func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.letGo(h)
-		})
-	})
+	r.letGoAfter(min(documentAtMost, capture.MS(r.limits.NavigateMS)/4), h)
 }
 
 const documentAtMost = 5 * time.Second

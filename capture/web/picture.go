@@ -72,7 +72,7 @@ func (v *visit) picture() {
 		v.journal.Anomaly("picture.blank")
 	}
 	v.later(func() {
-		if err := v.d.Write(capture.FileViewport, "image/png", "evidence/viewport.png", shot); err != nil {
+		if err := v.dir.Write(capture.FileViewport, "image/png", "evidence/viewport.png", shot); err != nil {
 			v.missing("picture.viewport", err)
 			return
 		}
@@ -83,8 +83,8 @@ func (v *visit) picture() {
 	})
 }
 
-// later has a file hashed, written or derived while the browser goes on. Two
-// are under way at most, so that pictures do not pile up in memory.
+// later has a file hashed, written or derived while the browser goes on. Only
+// so many are under way that pictures do not pile up in memory.
 func (v *visit) later(f func()) {
 	v.writing <- struct{}{}
 	v.writers.Go(func() {
@@ -120,6 +120,7 @@ func (v *visit) pause(ctx context.Context) {
 // pictureFull takes the whole page: in one piece, or in tiles that are put
 // together. The tiles are the masters; what is put together is derived.
 func (v *visit) pictureFull() {
+	defer v.stillAsLarge()
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
 	v.pause(ctx)
@@ -149,12 +150,12 @@ func (v *visit) pictureFull() {
 		written.Add(1)
 		v.later(func() {
 			defer written.Done()
-			if err := v.d.Write(capture.FileTile, "image/png", path, shot); err != nil {
+			if err := v.dir.Write(capture.FileTile, "image/png", path, shot); err != nil {
 				v.missing("picture.full", err)
 			}
 		})
 		v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
-		name := v.d.Path(path)
+		name := v.dir.Path(path)
 		tiles = append(tiles, raster.Tile{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
 	}
 	v.writers.Go(func() {
@@ -174,6 +175,18 @@ func wholeUnit(scale float64) float64 {
 	return 1
 }
 
+// stillAsLarge notes that the page has grown beyond what was pictured.
+func (v *visit) stillAsLarge() {
+	ctx, cancel := v.phase(v.order.Limits.StepMS)
+	defer cancel()
+	now, err := v.pageSize(ctx)
+	if err != nil || now.Height <= v.facts.Page.Height {
+		return // why it does not answer is told by what is missing
+	}
+	v.journal.Anomaly("picture.short", "height", now.Height, "pictured", v.facts.Page.Height)
+	v.because("picture.short", fmt.Sprintf("%d of %d pixels", v.facts.Page.Height, now.Height))
+}
+
 func (v *visit) scale() float64 {
 	if s := v.order.Viewport.Scale; s > 0 {
 		return s
@@ -189,7 +202,7 @@ func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
 	}
 	v.journal.Step("picture.full", "width", head.Width, "height", head.Height, "tiles", 1)
 	v.later(func() {
-		if err := v.d.Write(capture.FileFull, "image/png", "evidence/full.png", shot); err != nil {
+		if err := v.dir.Write(capture.FileFull, "image/png", "evidence/full.png", shot); err != nil {
 			v.missing("picture.full", err)
 		}
 	})
@@ -197,7 +210,7 @@ func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
 
 // stitch puts the tiles together and tells of every seam where they differ.
 func (v *visit) stitch(tiles []raster.Tile, overlap int) {
-	w, err := v.d.Create(capture.FileFull, "image/png", "evidence/full.png")
+	w, err := v.dir.Create(capture.FileFull, "image/png", "evidence/full.png")
 	if err != nil {
 		v.missing("picture.full", err)
 		return

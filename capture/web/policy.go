@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -30,7 +29,7 @@ func Permitted(ctx context.Context, order capture.Order, allow []string) error {
 		return fmt.Errorf("address %q: %w", order.URL, capture.ErrOrder)
 	}
 	host, port := hostKey(u.Hostname()), portOf(u)
-	private := order.AllowPrivate || slices.Contains(allow, net.JoinHostPort(host, port))
+	private := order.AllowPrivate || slices.Contains(allow, dialKey(u))
 	var addrs []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
 		addrs = []netip.Addr{a}
@@ -57,7 +56,7 @@ var errPrivate = errors.New("address is private, link-local or reserved")
 // is served from there.
 func judge(a netip.Addr, port uint16, private bool) error {
 	a = a.Unmap()
-	if private && !metadata(a) && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
+	if to := inner(a); private && !metadata(to) && !to.IsLinkLocalUnicast() && !to.IsMulticast() && !to.IsUnspecified() {
 		return nil
 	}
 	network := "tcp4"
@@ -70,6 +69,19 @@ func judge(a netip.Addr, port uint16, private bool) error {
 	return nil
 }
 
+// inner returns the IPv4 address that an address of NAT64 (RFC 6052 section
+// 2.1) or 6to4 (RFC 3056 section 2) leads to, or the address itself.
+func inner(a netip.Addr) netip.Addr {
+	b := a.As16()
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:]))
+	case netip.MustParsePrefix("2002::/16").Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return a
+}
+
 // metadata reports whether a cloud hands out credentials at this address.
 // Those that are link-local are refused as such.
 func metadata(a netip.Addr) bool {
@@ -78,11 +90,6 @@ func metadata(a netip.Addr) bool {
 		return true
 	}
 	return false
-}
-
-// hostKey is the one spelling of a host in every table.
-func hostKey(host string) string {
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
 // publicOnly refuses every special-purpose address of the IANA registries.

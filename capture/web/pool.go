@@ -31,10 +31,12 @@ type Pool struct {
 
 // A lease is one browser of a pool with the captures that it serves.
 type lease struct {
-	start  sync.Once
-	proc   *process
-	err    error
-	given  int // captures ever
+	start sync.Once
+
+	// Under the lock of the pool.
+	proc   *process // nil until it has started
+	err    error    // why it did not start
+	given  int      // captures ever
 	active int
 	out    bool // takes no more; ended with its last capture
 }
@@ -72,22 +74,28 @@ func (p *Pool) Collect(ctx context.Context, order capture.Order, dir string) (ca
 	if err != nil {
 		return capture.Take{}, err
 	}
+	secret, err := readSecret(order.CredentialsFile)
+	if err != nil {
+		return capture.Take{}, err
+	}
 	d, err := capture.OpenDir(dir, order, p.browser.Now, p.browser.Listen)
 	if err != nil {
 		return capture.Take{}, err
 	}
 	v := newVisit(p, path, d)
+	v.secret = secret
 	if err := v.run(ctx); err != nil {
 		return capture.Take{}, fmt.Errorf("capturing %s: %w", order.URL, err)
 	}
-	return d.Close(v.state(), v.reasons)
+	state, reasons := v.outcome()
+	return d.Close(state, reasons)
 }
 
 var errClosed = errors.New("the pool is closed")
 
-// take lends a browser for one capture. A browser that has to be started
+// lend lends a browser for one capture. A browser that has to be started
 // differently for the order serves that order alone.
-func (p *Pool) take(ctx context.Context, v *visit) (*process, func(), error) {
+func (p *Pool) lend(ctx context.Context, v *visit) (*process, func(), error) {
 	own := v.order.NoSandbox || v.order.Wire
 	p.mu.Lock()
 	if p.closed {
@@ -114,7 +122,12 @@ func (p *Pool) take(ctx context.Context, v *visit) (*process, func(), error) {
 		}
 	}
 	p.mu.Unlock()
-	l.start.Do(func() { l.proc, l.err = p.browser.launch(ctx, v) })
+	l.start.Do(func() {
+		proc, err := p.browser.launch(ctx, v)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		l.proc, l.err = proc, err
+	})
 	back := sync.OnceFunc(func() { p.giveBack(l) })
 	if l.err != nil {
 		back()

@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -69,7 +66,7 @@ func (v *visit) preflight(ctx context.Context) (clock func()) {
 	v.facts.Browser = capture.Browser{Path: v.path, Executable: v.path, Sandbox: !o.NoSandbox}
 	v.journal.Step("environment.inspected", "browser", v.path, "tool_sha256", v.facts.Tool.SHA256)
 	measured := make(chan capture.Clock, 1)
-	go func() { measured <- measure(ctx, v.pool.browser.NTP, limit(o.Limits.ClockMS)) }()
+	go func() { measured <- measure(ctx, v.pool.browser.NTP, capture.MS(o.Limits.ClockMS)) }()
 	return func() { v.clock(<-measured) }
 }
 
@@ -259,25 +256,8 @@ func foreign(address string, names []string, own string) bool {
 
 // names reports whether entries of the hosts file name a host.
 func names(entries []string, hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
+	host := withoutPort(hostport)
 	return slices.ContainsFunc(entries, func(e string) bool {
 		return slices.ContainsFunc(strings.Fields(e)[1:], func(n string) bool { return strings.EqualFold(n, host) })
 	})
-}
-
-// fileSHA256 returns the digest of a file, or nothing when it cannot be read.
-func fileSHA256(name string) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return ""
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

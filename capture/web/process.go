@@ -1,157 +1,143 @@
 package web
 
 import (
-	"bufio"
-	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
-	"guzheng/capture"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/target"
+
+	"guzheng/capture/web/devtools"
 )
 
-// watchEvery is how often the browser's processes are looked at.
-const watchEvery = 500 * time.Millisecond
+// A process is a running Chromium with its profile.
+type process struct {
+	conn    *devtools.Conn
+	cmd     *exec.Cmd
+	flags   []string
+	user    string
+	profile string
+	keys    string // file with the TLS secrets, when they were asked for
+	started time.Time
+	product string
+	agent   string
+	hash    func() string // digest of the running program
+	watch   *watcher
 
-// A watcher holds the browser to its limits of memory and processes. It
-// looks at /proc, which needs no privilege and no cgroup; what grows between
-// two looks is caught by the next one. A renderer that is too large is ended
-// and leaves the browser to the others; when all of them together are too
-// large, the browser is.
-type watcher struct {
-	p      *process
-	limits capture.Limits
-	done   chan struct{}
-	once   sync.Once
+	mu     sync.Mutex
+	owners map[cdp.BrowserContextID]*visit
+	exited chan struct{}
+	ended  sync.Once
 }
 
-func watch(p *process, limits capture.Limits) *watcher {
-	w := &watcher{p: p, limits: limits, done: make(chan struct{})}
-	go w.run()
-	return w
+// route hands a target that appeared in a context to the visit that owns it.
+func (p *process) route(e devtools.Event) {
+	if e.Method != target.AttachedToTarget.Method {
+		return
+	}
+	v, err := e.Decode()
+	at, ok := v.(*target.EventAttachedToTarget)
+	if err != nil || !ok {
+		return
+	}
+	p.mu.Lock()
+	owner := p.owners[at.TargetInfo.BrowserContextID]
+	p.mu.Unlock()
+	s := p.conn.Child(at.SessionID)
+	if owner == nil || s == nil {
+		return // the browser's own first tab, or one of a capture that has ended
+	}
+	s.Handle(owner.enqueue)
+	owner.enqueue(devtools.Event{Session: s, Method: e.Method, Params: e.Params})
 }
 
-func (w *watcher) stop() { w.once.Do(func() { close(w.done) }) }
+func (p *process) own(id cdp.BrowserContextID, v *visit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v == nil {
+		delete(p.owners, id)
+		return
+	}
+	p.owners[id] = v
+}
 
-func (w *watcher) run() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
+// gone reports whether the browser has ended.
+func (p *process) gone() bool {
+	select {
+	case <-p.conn.Gone():
+		return true
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// executable asks the kernel which program really runs: a script in the
+// browser's place could have started anything.
+func (p *process) executable(path string) string {
+	if name, err := os.Readlink(p.proc("exe")); err == nil {
+		return name
+	}
+	return path
+}
+
+// arguments are those of the running program.
+func (p *process) arguments() []string {
+	line, err := os.ReadFile(p.proc("cmdline"))
+	if err != nil {
+		return p.flags
+	}
+	all := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	return all[1:]
+}
+
+func (p *process) proc(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), name)
+}
+
+// stop ends the browser and everything it started, and removes its profile.
+func (p *process) stop() {
+	p.ended.Do(func() {
+		if p.watch != nil {
+			p.watch.stop()
+		}
+		_ = p.conn.Close()
+		p.kill()
+		<-p.exited
+		p.reap()
+		p.remove()
+	})
+}
+
+// kill ends the whole process group of the browser.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+}
+
+// reap collects members of the group that became our children.
+func (p *process) reap() {
 	for {
-		select {
-		case <-w.done:
+		pid, err := syscall.Wait4(-p.cmd.Process.Pid, nil, syscall.WNOHANG, nil)
+		if pid <= 0 || err != nil {
 			return
-		case <-w.p.exited:
+		}
+	}
+}
+
+// remove removes the profile; a dying process may still be writing to it, so
+// a few tries are made.
+func (p *process) remove() {
+	for range 20 {
+		if err := os.RemoveAll(p.profile); err == nil {
 			return
-		case <-tick.C:
-			w.look()
 		}
-	}
-}
-
-// look ends what is over the limits. The limits are for one capture; a
-// browser with several has several times as much.
-func (w *watcher) look() {
-	w.p.mu.Lock()
-	n := int64(max(len(w.p.owners), 1))
-	owners := make([]*visit, 0, n)
-	for _, v := range w.p.owners {
-		owners = append(owners, v)
-	}
-	w.p.mu.Unlock()
-	members := group(w.p.cmd.Process.Pid)
-	var sum int64
-	var worst member
-	for _, m := range members {
-		sum += m.bytes
-		if m.pid != w.p.cmd.Process.Pid && m.bytes > worst.bytes {
-			worst = m
-		}
-	}
-	memory, processes := w.limits.MemoryBytes*n, w.limits.Processes*int(n)
-	switch {
-	case memory > 0 && sum > memory && worst.pid != 0 && worst.bytes > w.limits.MemoryBytes/2:
-		for _, v := range owners {
-			v.overLimit("limit.memory", sum)
-		}
-		end(worst.pid)
-	case memory > 0 && sum > memory, processes > 0 && len(members) > processes:
-		for _, v := range owners {
-			if len(members) > processes {
-				v.overLimit("limit.processes", int64(len(members)))
-			} else {
-				v.overLimit("limit.memory", sum)
-			}
-		}
-		w.p.kill()
-	}
-}
-
-// overLimit notes that the browser was, or a part of it, ended for what it
-// took.
-func (v *visit) overLimit(code string, n int64) {
-	if v.once(code) {
-		v.journal.Anomaly(code, "value", n)
-		v.because(code, strconv.FormatInt(n, 10))
-	}
-}
-
-// A member is one process of the browser's group.
-type member struct {
-	pid   int
-	bytes int64 // resident and not shared with a file
-}
-
-// group lists the processes whose group is pgid.
-func group(pgid int) []member {
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return nil
-	}
-	var out []member
-	for _, d := range dirs {
-		stat, err := os.ReadFile(filepath.Join(d, "stat"))
-		if err != nil {
-			continue // ended meanwhile
-		}
-		// The name, in parentheses, may hold anything; what follows is numbers.
-		f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(f) < 3 || f[2] != strconv.Itoa(pgid) || f[0] == "Z" {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(d))
-		if err != nil {
-			continue
-		}
-		out = append(out, member{pid, resident(filepath.Join(d, "status"))})
-	}
-	return out
-}
-
-// resident reads RssAnon of a status file, in bytes.
-func resident(name string) int64 {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return 0
-	}
-	var n int64
-	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
-		f := strings.Fields(sc.Text())
-		if len(f) == 3 && f[0] == "RssAnon:" {
-			kb, err := strconv.ParseInt(f[1], 10, 64)
-			if err == nil {
-				n += kb << 10
-			}
-		}
-	}
-	return n
-}
-
-// end ends one process.
-func end(pid int) {
-	if p, err := os.FindProcess(pid); err == nil {
-		_ = p.Kill() // gone already is as good
+		<-time.After(50 * time.Millisecond)
 	}
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/url"
 	"sync"
 	"time"
 
@@ -24,29 +23,33 @@ type recorder struct {
 	journal *capture.Journal
 	now     func() time.Time
 	queue   *queue
-	temp    string                       // where bodies are spooled
-	write   func(*request, *hop)         // one exchange
-	frames  func(*socket)                // one closed WebSocket
-	reset   func(host, port string) bool // whether a connection there was broken
-	secret  func(h string) string        // Basic credentials for a host, or nothing
+	temp    string // where bodies are spooled
 
-	mu       sync.Mutex
-	requests map[network.RequestID]*request
-	order    []*request
-	sockets  map[network.RequestID]*socket
-	inflight map[network.RequestID]flight
-	asked    map[string]bool
-	counts   capture.Counts
-	failures []capture.Failure
-	reasons  []capture.Reason
-	mainID   cdp.FrameID
-	page     string        // WARC-Page-ID of what is asked from now on
-	changed  chan struct{} // closed and replaced at every change of inflight
-	last     time.Time     // of the last change
-	begun    time.Time     // when the last request was
-	pending  int           // bodies being asked for
-	frozen   bool          // the main frame stays where it is
-	closed   bool          // what comes now is no part of the visit any more
+	// Set before the first event. None may call the recorder: the lock is
+	// held.
+	write       func(*hop)                   // one exchange
+	writeSocket func(*socket)                // one closed WebSocket
+	reset       func(host, port string) bool // whether a connection there was broken
+	secret      func(origin string) string   // Basic credentials for an origin, or nothing
+
+	mu         sync.Mutex
+	requests   map[network.RequestID]*request
+	order      []*request
+	sockets    map[network.RequestID]*socket
+	inflight   map[network.RequestID]flight
+	asked      map[string]bool
+	challenges map[string]int // how often credentials were asked for, by address
+	counts     capture.Counts
+	failures   []capture.Failure
+	reasons    []capture.Reason
+	mainID     cdp.FrameID
+	page       string        // WARC-Page-ID of what is asked from now on
+	changed    chan struct{} // closed and replaced at every change of inflight
+	last       time.Time     // of the last change
+	begun      time.Time     // when the last request was
+	pending    int           // bodies being asked for
+	frozen     bool          // the main frame stays where it is
+	closed     bool          // what comes now is no part of the visit any more
 }
 
 // A flight is a request under way. An endless one (event stream) is never
@@ -70,30 +73,41 @@ type request struct {
 
 // A hop is one request with its response.
 type hop struct {
+	page string // WARC-Page-ID
+
+	// What the browser told of request and response, in several voices.
 	sent      *network.EventRequestWillBeSent
-	page      string            // WARC-Page-ID
-	session   *devtools.Session // that last spoke of it
-	at        time.Time         // when the response, or its failure, was seen
-	paused    *fetch.EventRequestPaused
+	paused    *fetch.EventRequestPaused // the response as it was held
 	response  *network.Response
-	hasExtra  bool
+	hasExtra  bool // the two that follow are still to come, or there
 	reqExtra  *network.EventRequestWillBeSentExtraInfo
 	respExtra *network.EventResponseReceivedExtraInfo
-	post      []byte
-	body      spool
-	announced int64  // bytes of body that the browser said it received
-	encoded   int64  // bytes on the wire, as the browser counts them
-	asking    int    // answers about it that are still to come
-	streaming bool   // the body is sent along, or never will be
-	whole     bool   // the body was taken before the browser went on
-	release   func() // lets the held response go on
+	at        time.Time // when the response, or its failure, was seen
+	encoded   int64     // bytes on the wire, as the browser counts them
+
+	// The bodies.
+	post      []byte // of the request
+	body      spool  // of the response
 	head      []byte // of the body of a document, for a look at its bytes
-	lost      string // why the body could not be had
+	announced int64  // bytes of body that the browser said it received
 	recoded   bool   // the body came as text and not as the server's bytes
-	download  bool   // taken from the held response; the page never had it
+	lost      string // why the body could not be had
+	asked     bool   // the browser was asked for it after its end
 	truncated string // WARC-Truncated reason
-	failed    string
-	cancelled bool // by the page or the browser, not by the network
+
+	// How the body comes to us.
+	asking    int               // answers about it that are still to come
+	streaming bool              // it is sent along, or never will be
+	whole     bool              // it was taken before the browser went on
+	download  bool              // it was taken from the held response; the page never had it
+	release   func()            // lets the held response go on
+	refused   bool              // by us, after a download was taken
+	late      bool              // the browser did not know the request when it was asked to send its body along
+	session   *devtools.Session // that spoke of it last
+
+	// How it ended.
+	failed    string // why, in the browser's words; nothing when it did not fail
+	cancelled bool   // by the page or the browser, not by the network
 	ended     bool
 }
 
@@ -103,7 +117,7 @@ const headBytes = 64 << 10
 func newRecorder(v *visit) *recorder {
 	return &recorder{page: v.pageID, limits: v.order.Limits, journal: v.journal, now: v.now, queue: v.queue, temp: v.pool.browser.TempDir,
 		requests: map[network.RequestID]*request{}, inflight: map[network.RequestID]flight{}, sockets: map[network.RequestID]*socket{},
-		asked: map[string]bool{}, changed: make(chan struct{}), last: v.now()}
+		asked: map[string]bool{}, challenges: map[string]int{}, changed: make(chan struct{}), last: v.now()}
 }
 
 // main says which frame the page is in.
@@ -120,11 +134,11 @@ func (r *recorder) newPage(id string) {
 	r.page = id
 }
 
-// freeze keeps the main frame from moving on.
-func (r *recorder) freeze() {
+// freeze keeps the main frame from moving on, or lets it again.
+func (r *recorder) freeze(held bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.frozen = true
+	r.frozen = held
 }
 
 // wasAsked reports whether the page requested anything from the host.
@@ -159,7 +173,7 @@ func (r *recorder) handle(e devtools.Event) {
 	case *network.EventResponseReceived:
 		r.received(e.Session, d)
 	case *network.EventDataReceived:
-		r.data(e.Session, d)
+		r.data(d)
 	case *network.EventLoadingFinished:
 		r.finished(e.Session, d)
 	case *network.EventLoadingFailed:
@@ -247,9 +261,29 @@ func (r *recorder) update(id network.RequestID, f func(*request)) {
 }
 
 func (r *recorder) noteAsked(address string) {
-	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
+	if u, err := parseAddress(address); err == nil && u.Hostname() != "" {
 		r.asked[hostKey(u.Hostname())] = true
+		r.asked[dialKey(u)] = true
 	}
+}
+
+// enqueue has f run after the events that are queued now, with the lock held.
+// It is for the answers to what the recorder asks: they come on the goroutine
+// that reads from the browser, which must not wait.
+func (r *recorder) enqueue(f func()) {
+	r.queue.add(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		f()
+	})
+}
+
+// notAwaited has nobody wait for the end of a request. The lock is held.
+func (r *recorder) notAwaited(id network.RequestID) {
+	f := r.inflight[id]
+	f.endless = true
+	r.inflight[id] = f
+	r.touch()
 }
 
 // touch wakes everyone who waits for quiet. The lock is held.
@@ -260,8 +294,7 @@ func (r *recorder) touch() {
 }
 
 // flush hands the finished hops of a request to write, in order; with force
-// also the unfinished ones. The lock is held: write must not call the
-// recorder.
+// also the unfinished ones. The lock is held.
 func (r *recorder) flush(q *request, force bool) {
 	for q.written < len(q.hops) {
 		h := q.hops[q.written]
@@ -277,7 +310,7 @@ func (r *recorder) flush(q *request, force bool) {
 		if h.sent.Type == network.ResourceTypeDocument {
 			h.head = h.body.head(headBytes)
 		}
-		r.write(q, h)
+		r.write(h)
 		h.body.drop()
 	}
 }
@@ -296,6 +329,26 @@ func (q *request) giveExtras(h *hop) {
 	if h.respExtra == nil && len(q.respExtras) > q.takenResp {
 		h.respExtra = q.respExtras[q.takenResp]
 		q.takenResp++
+	}
+}
+
+// goneWith ends what nobody will hear the end of: requests of a target that
+// was closed, or of a frame that was removed or shows another document.
+func (r *recorder) goneWith(of func(*hop) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	for id := range r.inflight {
+		q := r.requests[id]
+		if q == nil || q.current() == nil {
+			continue
+		}
+		if h := q.current(); !h.ended && of(h) {
+			h.cancelled = true
+			r.ended(id, "net::ERR_ABORTED")
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+
+	"guzheng/capture"
 )
 
 // position is what the page says of its scroll state, in CSS pixels.
@@ -16,7 +18,7 @@ type position struct {
 	View   float64 `json:"view"`   // of the window
 }
 
-// frames waits for two painted frames, so that observers of intersections
+// framesScript waits for two painted frames, so that observers of intersections
 // have fired. A page that does not paint is waited for no longer than a
 // second.
 const framesScript = `const frames = () => Promise.race([
@@ -36,17 +38,20 @@ const scrollTo = `(async () => {` + framesScript + `
 // innerScript moves the parts of the page that scroll by themselves, each
 // from its beginning to its end and back, on either axis.
 const innerScript = `(async (most, steps) => {` + framesScript + `
-	const parts = [];
-	for (const e of document.querySelectorAll('*')) {
+	const parts = [], roots = [document];
+	for (const root of roots) for (const e of root.querySelectorAll('*')) {
+		if (e.shadowRoot) roots.push(e.shadowRoot);
 		const down = e.scrollHeight - e.clientHeight > 8, across = e.scrollWidth - e.clientWidth > 8;
 		if (!down && !across || e === document.scrollingElement || e === document.body || e.clientWidth < 40 || e.clientHeight < 40) continue;
 		const style = getComputedStyle(e);
 		const y = down && /auto|scroll/.test(style.overflowY), x = across && /auto|scroll/.test(style.overflowX);
 		if (y || x) parts.push({e, y, x, top: e.scrollTop, left: e.scrollLeft});
 	}
-	let moved = 0;
+	let moved = 0, cut = 0, shell = 0;
 	for (const p of parts.slice(0, most)) {
-		for (let n = 1; n <= steps; n++) {
+		if (p.y && p.e.clientHeight >= innerHeight * 0.7 && p.e.clientWidth >= innerWidth * 0.7) shell = Math.max(shell, p.e.scrollHeight);
+		for (let n = 1; ; n++) {
+			if (n > steps) { cut++; break; }
 			const top = p.e.scrollTop, left = p.e.scrollLeft;
 			if (p.y) p.e.scrollTo({top: top + p.e.clientHeight * 0.8, behavior: 'instant'});
 			if (p.x) p.e.scrollTo({left: left + p.e.clientWidth * 0.8, behavior: 'instant'});
@@ -56,13 +61,13 @@ const innerScript = `(async (most, steps) => {` + framesScript + `
 		}
 		p.e.scrollTo({top: p.top, left: p.left, behavior: 'instant'});
 	}
-	return {parts: parts.length, moved};
+	return {parts: parts.length, moved, cut, shell};
 })(%d, %d)`
 
 // Bounds of the parts of a page that scroll by themselves.
 const (
 	mostParts = 20
-	partSteps = 25
+	partSteps = 100
 )
 
 // scroll goes down the page step by step, whether or not the page seems to
@@ -179,7 +184,7 @@ func (v *visit) endless(grown int) {
 // awaitStep waits for the requests that were begun since the step. A step
 // that caused none is not waited for beyond its dwell.
 func (v *visit) awaitStep(ctx context.Context, begin time.Time, dwell time.Duration) {
-	wait, cancel := context.WithTimeout(ctx, limit(v.order.Limits.StepMS))
+	wait, cancel := context.WithTimeout(ctx, capture.MS(v.order.Limits.StepMS))
 	defer cancel()
 	v.queue.drain(wait)
 	if dwell == 0 && !v.recorder.busySince(begin) {
@@ -190,7 +195,7 @@ func (v *visit) awaitStep(ctx context.Context, begin time.Time, dwell time.Durat
 
 // scrollParts goes through the parts of the page that scroll by themselves.
 func (v *visit) scrollParts(ctx context.Context) {
-	var n struct{ Parts, Moved int }
+	var n struct{ Parts, Moved, Cut, Shell int }
 	begin := v.now()
 	if err := v.ask(ctx, fmt.Sprintf(innerScript, mostParts, partSteps), &n); err != nil {
 		if ctx.Err() == nil {
@@ -203,8 +208,14 @@ func (v *visit) scrollParts(ctx context.Context) {
 	}
 	v.awaitStep(ctx, begin, 0)
 	v.journal.Step("scroll.parts", "parts", n.Parts, "moved", n.Moved)
-	if n.Parts > mostParts {
-		v.journal.Anomaly("limit.parts", "parts", n.Parts, "scrolled", mostParts)
+	if left := max(n.Parts-mostParts, 0) + n.Cut; left > 0 {
+		v.journal.Anomaly("limit.parts", "parts", n.Parts, "scrolled", n.Parts-left)
+		v.because("limit.parts", fmt.Sprintf("%d of %d", n.Parts-left, n.Parts))
+	}
+	if n.Shell > 0 {
+		// The window is the frame of the page: the picture shows a window of it.
+		v.journal.Anomaly("picture.window-only", "height", n.Shell)
+		v.because("picture.window-only", fmt.Sprintf("%d pixels", n.Shell))
 	}
 }
 

@@ -44,18 +44,17 @@ func (v *visit) secondLook() {
 	look := &capture.SecondLook{PageID: newUUID(), At: v.now().UTC()}
 	v.facts.Second = look
 	v.recorder.newPage(look.PageID)
+	v.recorder.freeze(false)
 	v.journal.Step("look.second", "page_id", look.PageID)
 	ctx, cancel := v.phase(v.order.Limits.NavigateMS)
 	defer cancel()
 	if err := v.loadAgain(ctx, look); err != nil {
-		look.Error = err.Error()
-		v.journal.Anomaly("look.failed", "detail", look.Error)
+		v.lookFailed(look, err)
 		return
 	}
 	text, err := v.read(ctx)
 	if err != nil {
-		look.Error = err.Error()
-		v.journal.Anomaly("look.failed", "detail", look.Error)
+		v.lookFailed(look, err)
 		return
 	}
 	v.keep("second.text", capture.FileSecondText, "text/plain; charset=utf-8", "evidence/second.txt", []byte(text.Text+"\n"))
@@ -66,6 +65,13 @@ func (v *visit) secondLook() {
 	if len(look.Gone)+len(look.Come) > 0 {
 		v.journal.Anomaly("page.unstable", "similarity", look.Similarity, "gone", len(look.Gone), "come", len(look.Come))
 	}
+}
+
+// lookFailed notes that the look that was ordered could not be had.
+func (v *visit) lookFailed(look *capture.SecondLook, err error) {
+	look.Error = err.Error()
+	v.journal.Anomaly("look.failed", "detail", look.Error)
+	v.because("look.failed", look.Error)
 }
 
 func (v *visit) loadAgain(ctx context.Context, look *capture.SecondLook) error {
@@ -102,20 +108,20 @@ func (e errorText) Error() string { return string(e) }
 func (v *visit) comparePictures(ctx context.Context, look *capture.SecondLook) {
 	shot, _, err := v.shoot(ctx, nil)
 	if err == nil {
-		err = v.d.Write(capture.FileSecond, "image/png", "evidence/second.png", shot)
+		err = v.dir.Write(capture.FileSecond, "image/png", "evidence/second.png", shot)
 	}
 	if err != nil {
 		v.missing("picture.second", err)
 		return
 	}
-	first, err := os.Open(v.d.Path("evidence/viewport.png"))
+	first, err := os.Open(v.dir.Path("evidence/viewport.png"))
 	if err != nil {
 		return // its absence is told already
 	}
 	defer first.Close()
 	d, err := raster.Diff(first, bytes.NewReader(shot))
 	if err != nil {
-		v.journal.Anomaly("look.failed", "detail", err.Error())
+		v.lookFailed(look, err)
 		return
 	}
 	look.Pixels = d.Pixels

@@ -12,26 +12,25 @@ import (
 
 // readSecret reads the credentials that the order names. They are held in
 // memory only: neither order, journal, facts nor records have them.
-func (v *visit) readSecret() error {
-	name := v.order.CredentialsFile
+func readSecret(name string) (string, error) {
 	if name == "" {
-		return nil
+		return "", nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return fmt.Errorf("reading credentials: %w", err)
+		return "", fmt.Errorf("reading credentials: %w: %w", capture.ErrOrder, err)
 	}
 	defer f.Close()
 	sc := bufio.NewScanner(f)
 	sc.Scan()
 	if err := sc.Err(); err != nil {
-		return fmt.Errorf("reading credentials %s: %w", name, err)
+		return "", fmt.Errorf("reading credentials %s: %w", name, err)
 	}
-	v.secret = strings.TrimRight(sc.Text(), "\r")
-	if !strings.Contains(v.secret, ":") {
-		return fmt.Errorf("reading credentials %s: first line is not user:password: %w", name, capture.ErrOrder)
+	secret := strings.TrimRight(sc.Text(), "\r")
+	if !strings.Contains(secret, ":") {
+		return "", fmt.Errorf("reading credentials %s: first line is not user:password: %w", name, capture.ErrOrder)
 	}
-	return nil
+	return secret, nil
 }
 
 // secretFor returns the credentials when the origin that asks is the one of

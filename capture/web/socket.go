@@ -6,6 +6,7 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 
+	"guzheng/capture"
 	"guzheng/capture/warc"
 )
 
@@ -63,7 +64,7 @@ func (r *recorder) message(id network.RequestID, f *network.WebSocketFrame, sent
 	if s == nil || f == nil {
 		return
 	}
-	if s.count >= r.limits.Frames || s.frames.size >= r.limits.BodyBytes {
+	if s.count >= r.limits.Frames || s.frames.size >= r.limits.BodyBytes || r.counts.BodyBytes >= r.limits.TotalBytes {
 		s.left++
 		s.truncated = "length"
 		return
@@ -77,6 +78,7 @@ func (r *recorder) message(id network.RequestID, f *network.WebSocketFrame, sent
 		return
 	}
 	s.count++
+	r.counts.BodyBytes += int64(len(line))
 }
 
 // socketClosed writes a socket. One that is still open at the end of the
@@ -94,7 +96,9 @@ func (r *recorder) socketClosed(s *socket, open bool) {
 		r.counts.Responses++
 	} else {
 		r.counts.Failed++
+		r.failures = append(r.failures, capture.Failure{URL: s.url, Reason: s.failure})
+		r.journal.Anomaly("request.failed", "url", s.url, "reason", s.failure)
 	}
-	r.frames(s)
+	r.writeSocket(s)
 	s.frames.drop()
 }

@@ -39,15 +39,15 @@ func (v *visit) openTab(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making a browser context: %w", err)
 	}
-	v.context = made.BrowserContextID
-	v.proc.own(v.context, v)
-	v.facts.Browser.Context, v.facts.Browser.Opened = string(v.context), v.now().UTC()
+	v.contextID = made.BrowserContextID
+	v.proc.own(v.contextID, v)
+	v.facts.Browser.Context, v.facts.Browser.Opened = string(v.contextID), v.now().UTC()
 	if err := v.contextRules(ctx); err != nil {
 		return err
 	}
 	// The window has the size of the view: otherwise the browser shows the
 	// page a window of 1 x 1 pixels for a moment at every picture.
-	if _, err := cdp.Call(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank", BrowserContextID: v.context,
+	if _, err := cdp.Call(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank", BrowserContextID: v.contextID,
 		Width: int64(v.order.Viewport.Width), Height: int64(v.order.Viewport.Height)}); err != nil {
 		return fmt.Errorf("opening a tab: %w", err)
 	}
@@ -61,7 +61,7 @@ func (v *visit) openTab(ctx context.Context) error {
 	case <-v.proc.conn.Gone():
 		return fmt.Errorf("setting up the tab: %w", devtools.ErrGone)
 	}
-	v.journal.Step("page.opened", "context", string(v.context), "cache", "off", "service_workers", "bypassed")
+	v.journal.Step("page.opened", "context", string(v.contextID), "cache", "off", "service_workers", "bypassed")
 	return nil
 }
 
@@ -70,12 +70,12 @@ func (v *visit) contextRules(ctx context.Context) error {
 	root := v.proc.conn.Browser()
 	// Downloads are refused; the recorder already has their bytes.
 	if _, err := cdp.Call(ctx, root, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: v.context}); err != nil {
+		Behavior: browser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: v.contextID}); err != nil {
 		return fmt.Errorf("setting up downloads: %w", err)
 	}
 	if v.order.Visitor.Location != nil {
 		if _, err := cdp.Call(ctx, root, browser.SetPermission, browser.SetPermissionParams{
-			Permission: &browser.PermissionDescriptor{Name: "geolocation"}, Setting: browser.PermissionSettingGranted, BrowserContextID: v.context}); err != nil {
+			Permission: &browser.PermissionDescriptor{Name: "geolocation"}, Setting: browser.PermissionSettingGranted, BrowserContextID: v.contextID}); err != nil {
 			return fmt.Errorf("setting up the location: %w", err)
 		}
 	}
@@ -84,13 +84,13 @@ func (v *visit) contextRules(ctx context.Context) error {
 
 // closeTab ends the context with everything in it.
 func (v *visit) closeTab() {
-	if v.context == "" || v.proc.gone() {
+	if v.contextID == "" || v.proc.gone() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_, err := cdp.Call(ctx, v.proc.conn.Browser(), target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: v.context})
-	v.proc.own(v.context, nil)
+	_, err := cdp.Call(ctx, v.proc.conn.Browser(), target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: v.contextID})
+	v.proc.own(v.contextID, nil)
 	if err != nil && !v.proc.gone() {
 		// A browser that does not let go of a page serves nobody else.
 		v.journal.Anomaly("browser.stuck", "detail", err.Error())

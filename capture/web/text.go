@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -162,24 +163,44 @@ func (v *visit) writeCompact(kind, path string, value any) error {
 	if err != nil {
 		return err
 	}
-	return v.d.Write(kind, "application/json", path, append(b, '\n'))
+	return v.dir.Write(kind, "application/json", path, append(b, '\n'))
 }
 
-// textScript returns the text of the main frame, for comparisons.
-const textScript = `document.body ? document.body.innerText : ''`
-
-// textDigest is the digest of the main frame's text at this moment, or
-// nothing when the page does not answer.
+// textDigest is the digest of all text that the page and its frames have laid
+// out at this moment, shadow roots included, or nothing when the page does not
+// answer.
 func (v *visit) textDigest() string {
 	ctx, cancel := v.phase(v.order.Limits.StepMS)
 	defer cancel()
-	var text string
-	if err := v.ask(ctx, textScript, &text); err != nil {
-		v.mu.Lock()
-		v.hung = v.hung || errors.Is(err, context.DeadlineExceeded)
-		v.mu.Unlock()
-		return ""
+	h := sha256.New()
+	for _, s := range v.sessions() {
+		snap, err := cdp.Call(ctx, s, domsnapshot.CaptureSnapshot, domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}})
+		if err != nil {
+			if isGone(s) && s != v.session {
+				continue
+			}
+			v.mu.Lock()
+			v.hung = v.hung || errors.Is(err, context.DeadlineExceeded)
+			v.mu.Unlock()
+			return ""
+		}
+		for _, d := range snap.Documents {
+			if d.Layout == nil {
+				continue
+			}
+			for _, at := range d.Layout.Text {
+				if at >= 0 && int(at) < len(snap.Strings) {
+					_, _ = io.WriteString(h, snap.Strings[at]+"\x00")
+				}
+			}
+		}
 	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// sessions are those of the tab and of the frames in processes of their own.
+func (v *visit) sessions() []*devtools.Session {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return append([]*devtools.Session{v.session}, v.frames...)
 }

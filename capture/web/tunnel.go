@@ -88,7 +88,6 @@ func (t *tunnel) sendAll(browser net.Conn) {
 			// Told before it is sent, or the answer could be told first.
 			t.stream.Sent(buf[:n], t.g.now())
 			t.up.Add(int64(n))
-			t.g.up.Add(int64(n))
 			t.g.count(n)
 			if _, err := t.server.Write(buf[:n]); err != nil {
 				// What the server said before is still to be read.
@@ -116,7 +115,6 @@ func (t *tunnel) receiveAll(browser net.Conn) {
 		if n > 0 {
 			t.stream.Received(buf[:n], t.g.now())
 			t.down.Add(int64(n))
-			t.g.down.Add(int64(n))
 			t.g.count(n)
 			if _, err := browser.Write(buf[:n]); err != nil {
 				reset(t.server)
@@ -179,9 +177,6 @@ func (g *guard) count(n int) {
 		g.onBytes(total)
 	}
 }
-
-// bytes returns how many bytes passed, in TCP payload.
-func (g *guard) bytes() (up, down int64) { return g.up.Load(), g.down.Load() }
 
 // conns returns the connections in the order in which they were made.
 func (g *guard) conns() []connFact {

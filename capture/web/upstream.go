@@ -96,7 +96,7 @@ func connectReply(r io.Reader) (status int, err error) {
 		if err != nil {
 			return 0, errConnectReply
 		}
-		res.Body.Close()
+		_ = res.Body.Close() // a head has none
 		if res.StatusCode >= 200 {
 			return res.StatusCode, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,62 +20,78 @@ import (
 	"guzheng/capture/web/devtools"
 )
 
-// A visit is one capture under way.
+// A visit is one capture under way. One goroutine carries it through (run);
+// the browser's events come on that of the queue. Fields are the former's
+// unless it is said otherwise.
 type visit struct {
+	// What was ordered, and where what comes of it goes.
 	pool    *Pool
 	path    string // of the Chromium binary
-	d       *capture.Dir
 	order   capture.Order
+	secret  string // user:password of the order, never written anywhere
+	pageID  string // WARC-Page-ID of the first load
+	dir     *capture.Dir
 	journal *capture.Journal
 	facts   capture.Facts
-	pageID  string
-	secret  string // user:password of the order, never written anywhere
 
+	// The browser and the tab. The context work is the visit's time: it ends
+	// with the browser or the renderer, which is what crash is for.
+	proc      *process
+	contextID cdp.BrowserContextID
+	session   *devtools.Session // of the tab; set before ready tells
+	ready     chan error        // the tab is instrumented, or why not
+	work      context.Context
+	crash     context.CancelFunc
+
+	// The way of the traffic: through the guard into the browser, as events
+	// through the queue to the recorder, and from there into the archive.
 	guard    *guard
-	proc     *process
-	context  cdp.BrowserContextID
-	session  *devtools.Session // of the tab
-	ready    chan error        // the tab is instrumented, or why not
-	work     context.Context   // the visit's time; ends with the browser or the renderer
-	crash    context.CancelFunc
 	queue    *queue
 	recorder *recorder
 	warcFile *capture.Writer
 	warc     *warc.Writer
-	warcErr  error
-	wire     wireFile
-	painted  bool // the window shows more than one colour
-	// files of certificates by digest
-	certificates map[string]string
-	text         string             // of the page, as it was kept
-	unscrolled   string             // of the page before it was scrolled, when it will be compared
-	unloaded     []string           // pictures that are not shown, the first of them
-	adopted      map[target.ID]bool // on the queue's goroutine only
+	warcErr  error    // the first of its errors; under the recorder's lock
+	wire     wireFile // nothing when the wire is not recorded
 
-	writing chan struct{}  // bounds the files being written
-	writers sync.WaitGroup // of these
+	// What one step of the visit leaves to a later one.
+	painted      bool              // the window shows more than one colour
+	unscrolled   string            // text of the page before the scroll, for the second look
+	unloaded     []string          // pictures that are not shown, the first of them
+	text         string            // of the page, as it was kept
+	certificates map[string]string // files by digest
 
-	over atomic.Bool // what happens from now on is no part of the visit
+	// Files being written while the browser goes on.
+	writing chan struct{} // bounds them
+	writers sync.WaitGroup
 
+	adopted map[target.ID]bool // targets taken in; on the queue's goroutine only
+	over    atomic.Bool        // what happens from now on is no part of the visit
+
+	// Shared by all goroutines.
 	mu      sync.Mutex
 	page    pageState
-	world   runtime.ExecutionContextID // of our scripts in the document last asked
-	frames  []*devtools.Session        // frames in processes of their own
 	signal  chan struct{}              // closed and replaced at every change of page
+	frames  []*devtools.Session        // frames in processes of their own
+	world   runtime.ExecutionContextID // of our scripts in the document last asked
 	told    map[string]bool            // what once has seen
-	reasons []capture.Reason
-	failed  bool // there is no page to show
-	hung    bool // an artefact ran into its deadline; later ones get less time
+	reasons []capture.Reason           // why the take is not complete
+	failed  bool                       // there is no page to show
+	hung    bool                       // an artefact ran into its deadline; later ones get less time
 }
 
+// mostWriting is how many files are written at a time while the browser goes
+// on.
+const mostWriting = 2
+
 func newVisit(p *Pool, path string, d *capture.Dir) *visit {
-	v := &visit{pool: p, path: path, d: d, order: d.Order(), journal: d.Journal(), pageID: newUUID(),
-		ready: make(chan error, 1), queue: newQueue(), signal: make(chan struct{}), told: map[string]bool{}, adopted: map[target.ID]bool{}, certificates: map[string]string{}, writing: make(chan struct{}, 2)}
+	v := &visit{pool: p, path: path, dir: d, order: d.Order(), journal: d.Journal(), pageID: newUUID(), queue: newQueue(),
+		ready: make(chan error, 1), signal: make(chan struct{}), writing: make(chan struct{}, mostWriting),
+		told: map[string]bool{}, adopted: map[target.ID]bool{}, certificates: map[string]string{}}
 	v.facts.Format, v.facts.PageID = capture.FactsFormat, v.pageID
 	v.facts.RequestedURL, v.facts.Viewport = v.order.URL, v.order.Viewport
 	v.page.loads = map[cdp.LoaderID]bool{}
 	v.recorder = newRecorder(v)
-	v.recorder.write, v.recorder.frames, v.recorder.secret = v.exchange, v.socketRecord, v.secretFor
+	v.recorder.write, v.recorder.writeSocket, v.recorder.secret = v.exchange, v.socketRecord, v.secretFor
 	return v
 }
 
@@ -92,19 +109,15 @@ func (v *visit) because(code, detail string) {
 	v.reasons = append(v.reasons, capture.Reason{Code: code, Detail: detail})
 }
 
-// once reports whether it is asked about what for the first time.
+// once reports whether it is asked about what for the first time. what is one
+// of a few fixed words, and never anything that a page can choose.
 func (v *visit) once(what string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.told[what] || len(v.told) > mostTold {
-		return false
-	}
+	first := !v.told[what]
 	v.told[what] = true
-	return true
+	return first
 }
-
-// mostTold bounds what is told one by one.
-const mostTold = 200
 
 func (v *visit) fail(code, detail string) {
 	v.because(code, detail)
@@ -118,14 +131,18 @@ func (v *visit) nothing() {
 	v.mu.Unlock()
 }
 
-func (v *visit) state() capture.State {
+// outcome says how much of what was ordered there is, and why it is not all.
+func (v *visit) outcome() (capture.State, []capture.Reason) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	state := capture.Complete
 	switch {
 	case v.failed:
-		return capture.Failed
+		state = capture.Failed
 	case len(v.reasons) > 0:
-		return capture.Partial
+		state = capture.Partial
 	}
-	return capture.Complete
+	return state, slices.Clone(v.reasons)
 }
 
 // run carries the visit through. Its error means that the take itself could
@@ -133,9 +150,6 @@ func (v *visit) state() capture.State {
 func (v *visit) run(ctx context.Context) error {
 	defer v.queue.close()
 	v.journal.Step("order.accepted", "id", v.order.ID, "url", v.order.URL)
-	if err := v.readSecret(); err != nil {
-		return err
-	}
 	clock := v.preflight(ctx)
 	if err := v.openWARC(); err != nil {
 		return err
@@ -163,16 +177,19 @@ func (v *visit) run(ctx context.Context) error {
 // passed hears how many bytes went over the connections. What no body limit
 // catches, such as a response that nobody reads to us, ends here.
 func (v *visit) passed(total int64) {
-	if total > v.order.Limits.TotalBytes*2 && v.once("limit.traffic") {
+	if total <= v.order.Limits.TotalBytes*2 {
+		return
+	}
+	v.guard.Stop()
+	if v.once("limit.traffic") {
 		v.journal.Anomaly("limit.traffic", "bytes", total)
 		v.because("limit.total", "connections cut")
-		v.guard.Stop()
 	}
 }
 
 // inBrowser is the part of the visit that needs the browser.
 func (v *visit) inBrowser(ctx context.Context) {
-	proc, back, err := v.pool.take(ctx, v)
+	proc, back, err := v.pool.lend(ctx, v)
 	if err != nil {
 		v.noStart(err)
 		return
@@ -183,7 +200,7 @@ func (v *visit) inBrowser(ctx context.Context) {
 	}()
 	v.proc = proc
 	v.noteBrowser(proc)
-	total, stop := context.WithTimeout(ctx, limit(v.order.Limits.TotalMS))
+	total, stop := context.WithTimeout(ctx, capture.MS(v.order.Limits.TotalMS))
 	defer stop()
 	v.work, v.crash = context.WithCancel(total)
 	defer v.crash()
@@ -194,7 +211,7 @@ func (v *visit) inBrowser(ctx context.Context) {
 		case <-v.work.Done():
 		}
 	}()
-	opening, cancel := context.WithTimeout(v.work, limit(v.order.Limits.StartMS))
+	opening, cancel := context.WithTimeout(v.work, capture.MS(v.order.Limits.StartMS))
 	err = v.openTab(opening)
 	cancel()
 	defer func() {
@@ -245,7 +262,7 @@ func (v *visit) noteEnd(ctx, total context.Context) {
 		v.because("cancelled", ctx.Err().Error())
 	case errors.Is(total.Err(), context.DeadlineExceeded):
 		v.journal.Anomaly("deadline.total")
-		v.because("deadline.total", limit(v.order.Limits.TotalMS).String())
+		v.because("deadline.total", capture.MS(v.order.Limits.TotalMS).String())
 	case v.proc.gone():
 		v.journal.Anomaly("browser.crashed")
 		v.because("browser.crashed", "")
@@ -254,11 +271,25 @@ func (v *visit) noteEnd(ctx, total context.Context) {
 
 // record takes every artefact of a page that is there. The text of the page
 // is compared in between: the artefacts are not of one moment.
+//
+// A page that moves on meanwhile would leave some of them of another page: it
+// is held as soon as the first of them is taken, and when it moved on all the
+// same, by a way that needs no request, the take says so.
 func (v *visit) record() {
+	first := v.loader()
+	defer func() {
+		if now := v.loader(); now != first {
+			v.journal.Anomaly("page.mixed")
+			v.because("page.mixed", "")
+		}
+	}()
 	before := v.textDigest()
 	v.picture()
 	v.firstLook()
 	v.scroll()
+	if now := v.loader(); now == first {
+		v.recorder.freeze(true)
+	}
 	between := v.textDigest()
 	v.measure()
 	v.saveDOM()
@@ -272,6 +303,13 @@ func (v *visit) record() {
 	v.compare("full", between, "end", v.textDigest())
 }
 
+// loader names the document on display.
+func (v *visit) loader() cdp.LoaderID {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.page.loader
+}
+
 // compare notes that the page's text changed between two artefacts.
 func (v *visit) compare(from, a, to, b string) {
 	if a != "" && b != "" && a != b {
@@ -282,7 +320,7 @@ func (v *visit) compare(from, a, to, b string) {
 // describe asks for the facts of the page and the certificates. It has time
 // of its own, also when that of the visit is up.
 func (v *visit) describe(ctx context.Context) {
-	facts, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit(v.order.Limits.StepMS))
+	facts, cancel := context.WithTimeout(context.WithoutCancel(ctx), capture.MS(v.order.Limits.StepMS))
 	defer cancel()
 	v.pageFacts(facts)
 	v.saveCertificates(facts)
@@ -311,7 +349,7 @@ func (v *visit) phase(ms int64) (context.Context, context.CancelFunc) {
 	if hung {
 		ms = min(ms, v.order.Limits.StepMS)
 	}
-	return context.WithTimeout(v.work, limit(ms))
+	return context.WithTimeout(v.work, capture.MS(ms))
 }
 
 // missing notes that an artefact could not be had.

@@ -20,7 +20,7 @@ func (v *visit) openWire() error {
 	if !v.order.Wire {
 		return nil
 	}
-	f, err := v.d.Create(capture.FileWire, wire.MediaType, "evidence/wire.pcapng")
+	f, err := v.dir.Create(capture.FileWire, wire.MediaType, "evidence/wire.pcapng")
 	if err != nil {
 		return err
 	}

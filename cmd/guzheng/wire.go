@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -200,23 +198,9 @@ func (h *home) browser(path string, allow []string, listen func(capture.Entry)) 
 		path = h.cfg.Browser.Path
 	}
 	if self, err := os.Executable(); err == nil {
-		h.tool.SHA256 = sumFile(self)
+		h.tool.SHA256 = capture.FileSHA256(self)
 	}
 	return web.Browser{Path: path, NTP: h.cfg.Clock.NTP, Allow: allow, Tool: h.tool, Listen: listen}
-}
-
-// sumFile returns the SHA-256 of a file, or nothing when it cannot be read.
-func sumFile(name string) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return ""
-	}
-	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // trust is what this installation vouches for: its own key and log, and the

@@ -71,19 +71,17 @@ func findCuts(b []byte, pictures [][]byte) ([]cut, error) {
 	return out, nil
 }
 
+// startMark stands before the line that says where the cross-reference table
+// begins (ISO 32000-1 section 7.5.5).
+const startMark = "\nstartxref\n"
+
 // moveOffsets returns where the cross-reference table begins, and the text of
 // the table and of all that follows it with the offsets that hold after the
 // cuts.
 func moveOffsets(b []byte, cuts []cut) (int, string, error) {
-	const mark = "\nstartxref\n"
-	end := bytes.LastIndex(b, []byte(mark))
-	if end < 0 {
-		return 0, "", errors.New("looking for the cross-reference table: the document does not say where it is")
-	}
-	number, _, _ := strings.Cut(string(b[end+len(mark):]), "\n")
-	table, err := strconv.Atoi(number)
-	if err != nil || table < 0 || table >= len(b) {
-		return 0, "", fmt.Errorf("reading cross-reference table at %q", number)
+	table, err := tablePlace(b)
+	if err != nil {
+		return 0, "", err
 	}
 	lines := strings.SplitAfter(string(b[table:]), "\n")
 	count := 0
@@ -100,13 +98,27 @@ func moveOffsets(b []byte, cuts []cut) (int, string, error) {
 				return 0, "", fmt.Errorf("reading cross-reference table: %w", err)
 			}
 			fmt.Fprintf(&out, "%010d 00000 n \n", moved(n, cuts))
-		case i > 0 && lines[i-1] == mark[1:]:
+		case i > 0 && lines[i-1] == startMark[1:]:
 			fmt.Fprintf(&out, "%d\n", moved(table, cuts))
 		default:
 			out.WriteString(line)
 		}
 	}
 	return table, out.String(), nil
+}
+
+// tablePlace reads where the cross-reference table begins.
+func tablePlace(b []byte) (int, error) {
+	end := bytes.LastIndex(b, []byte(startMark))
+	if end < 0 {
+		return 0, errors.New("looking for the cross-reference table: the document does not say where it is")
+	}
+	number, _, _ := strings.Cut(string(b[end+len(startMark):]), "\n")
+	table, err := strconv.Atoi(number)
+	if err != nil || table < 0 || table >= len(b) {
+		return 0, fmt.Errorf("reading cross-reference table at %q", number)
+	}
+	return table, nil
 }
 
 // moved is where a place of the document is after the cuts before it.

@@ -252,16 +252,7 @@ func (s *sheet) resolver(a capture.DNSAnswer) string {
 // refused for good was read on a connection of our own.
 func (s *sheet) tls() string {
 	final := first(s.v.Facts.FinalURL, s.v.Facts.RequestedURL, s.v.Order.URL)
-	var used, own *capture.TLSHost
-	for _, t := range s.v.Facts.TLS {
-		switch {
-		case t.Host != host(final) && !strings.HasPrefix(t.Host, host(final)+":"):
-		case t.OwnConnection && own == nil:
-			own = &t
-		case !t.OwnConnection && used == nil:
-			used = &t
-		}
-	}
+	used, own := s.tlsHosts(host(final))
 	switch {
 	case used != nil && own != nil && len(used.Chain) > 0:
 		return s.chain(used) + s.w.T("list.semicolon") + s.w.T("sheet.tls.accepted", data{"error": own.Error})
@@ -275,6 +266,21 @@ func (s *sheet) tls() string {
 		return s.w.T("sheet.tls.plain")
 	}
 	return ""
+}
+
+// tlsHosts returns what is known of a host's certificate: from the browser's
+// connections, and from one of our own.
+func (s *sheet) tlsHosts(name string) (used, own *capture.TLSHost) {
+	for _, t := range s.v.Facts.TLS {
+		switch {
+		case t.Host != name && !strings.HasPrefix(t.Host, name+":"):
+		case t.OwnConnection && own == nil:
+			own = &t
+		case !t.OwnConnection && used == nil:
+			used = &t
+		}
+	}
+	return used, own
 }
 
 // chain describes the first certificate of a chain.

@@ -114,7 +114,7 @@ func (s *sheet) viewportPicture() {
 	s.noteChanges()
 	s.caption(s.w.T("caption.viewport", data{"path": m.Path, "width": p.Original.Width, "height": p.Original.Height, "time": s.short(m.Written), "sha256": m.SHA256}) + s.reduced(p))
 	per := min(s.perPixel(p), (s.flow.Room()-2)/float64(h.Height))
-	s.print(img, per)
+	s.place(img, per)
 }
 
 // fullPicture reads the picture twice, row by row: once to learn where it
@@ -221,7 +221,7 @@ func (f *fullPicture) print() {
 			return
 		}
 		f.caption(f.text(i))
-		f.sheet.print(img, per)
+		f.sheet.place(img, per)
 	}
 }
 
@@ -244,8 +244,8 @@ func (s *sheet) caption(text string) {
 	s.flow.Para(pdf.Para{Style: quietStyle, After: 1.5}, text)
 }
 
-// print draws img centred, with a thin frame.
-func (s *sheet) print(img image.Image, per float64) {
+// place draws img centred, with a thin frame.
+func (s *sheet) place(img image.Image, per float64) {
 	r := img.Bounds()
 	w, h := float64(r.Dx())*per, float64(r.Dy())*per
 	x := frame.Left + (frame.Width()-w)/2

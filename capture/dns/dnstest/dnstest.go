@@ -64,7 +64,7 @@ func Start(t testing.TB, handle func(network string, q dnsmessage.Question) Repl
 			c.Close()
 		}
 	})
-	t.Cleanup(func() { ln.Close(); packets.Close(); wg.Wait() })
+	t.Cleanup(func() { ln.Close(); _ = packets.Close(); wg.Wait() })
 	return s
 }
 

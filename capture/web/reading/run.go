@@ -75,10 +75,10 @@ func unread(kind, text string) bool {
 
 // write writes a visible part by the rules of its white space.
 func (w *walker) write(part, space string) {
-	switch {
-	case space == "collapse" || space == "":
+	switch space {
+	case "collapse", "":
 		w.p.flow(part)
-	case space == "preserve-breaks":
+	case "preserve-breaks":
 		for i, line := range strings.Split(part, "\n") {
 			if i > 0 {
 				w.p.newline()
