@@ -62,7 +62,7 @@ func (r *recorder) takeHeld(s *devtools.Session, e *fetch.EventRequestPaused, h 
 	switch {
 	case document && turnsAway(e):
 		r.takeDownload(s, e, h)
-	case bodiless(h), document && (inUTF8(e) || tooLarge(e, r.limits)):
+	case bodiless(h), document && tooLarge(e, r.limits):
 		resume(s, e)
 	case document:
 		r.takeDocument(s, e, h)
@@ -212,17 +212,11 @@ func (r *recorder) letGoAfter(d time.Duration, h *hop) {
 	time.AfterFunc(d, func() { r.enqueue(func() { r.letGo(h) }) })
 }
 
-// inUTF8 reports whether the server says that a document is UTF-8. The
-// browser's text of it is then the server's bytes.
-func inUTF8(e *fetch.EventRequestPaused) bool {
-	return sameCharset(charsetOf(pausedHeader(e, "Content-Type")), "utf-8")
-}
-
 // takeDocument reads the body of a held document before the browser shows
-// it: what a new renderer is given before it sends bodies along is told only
-// as text, which is not the server's bytes in other encodings than UTF-8. One
-// that does not end soon goes on, and is taken piece by piece. Of one that
-// breaks the browser gives nothing.
+// it. What a new renderer is given before it sends bodies along is told only
+// as text, which is not the server's bytes, and of a page that is left at once
+// not at all. A document that does not end soon goes on, and is taken piece by
+// piece. Of one that breaks the browser gives nothing.
 func (r *recorder) takeDocument(s *devtools.Session, e *fetch.EventRequestPaused, h *hop) {
 	q := r.requests[e.NetworkID]
 	h.release = func() { resume(s, e) }

@@ -83,12 +83,12 @@ func (v *visit) scroll() {
 		v.missing("scroll", err)
 		return
 	}
-	first := p.Height
+	first, start := p.Height, v.now()
 	v.journal.Step("scroll.started", "height", int(first))
 	v.draw(ctx, scrollDetail)
 	steps := v.descend(ctx, &p, 0)
 	v.scrollParts(ctx)
-	v.recorder.quiet(ctx, time.Time{}, settleIdle)
+	v.rest(ctx, start)
 	waiting := v.countImages()
 	if waiting > 0 && ctx.Err() == nil {
 		v.journal.Step("scroll.again", "waiting", waiting)
@@ -122,6 +122,13 @@ func (v *visit) draw(ctx context.Context, scale float64) {
 	if err != nil && v.work.Err() == nil {
 		v.missing("scroll", err)
 	}
+}
+
+// rest waits until nothing that was asked for since a time is under way.
+func (v *visit) rest(ctx context.Context, since time.Time) {
+	wait, cancel := context.WithTimeout(ctx, capture.MS(v.order.Limits.StepMS))
+	defer cancel()
+	v.recorder.quiet(wait, since, settleIdle)
 }
 
 // slowDwell is how long a slow step rests, at least.

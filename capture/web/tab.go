@@ -169,6 +169,10 @@ func (v *visit) adopt(s *devtools.Session) {
 			v.journal.Anomaly("service-worker.bypassed", "url", short(info.URL, 500))
 		}
 		instrumentTraffic(u)
+		if info.Type != "worker" {
+			// What a dedicated worker asks for is held with its page.
+			v.instrumentHold(u)
+		}
 	default:
 		v.recorder.unrecorded(info.Type, info.URL)
 	}
@@ -196,12 +200,7 @@ func instrumentTraffic(u *setup) {
 func (v *visit) instrumentPage(u *setup) {
 	instrumentTraffic(u)
 	put(u, "service workers", network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
-	held := []*fetch.RequestPattern{{URLPattern: "*", RequestStage: fetch.RequestStageResponse}}
-	if v.secret != "" {
-		// Only requests that are held before they are sent are asked about.
-		held = append(held, &fetch.RequestPattern{URLPattern: "*", RequestStage: fetch.RequestStageRequest})
-	}
-	put(u, "interception", fetch.Enable, fetch.EnableParams{HandleAuthRequests: new(v.secret != ""), Patterns: held})
+	v.instrumentHold(u)
 	put(u, "page", page.Enable, page.EnableParams{})
 	put(u, "lifecycle", page.SetLifecycleEventsEnabled, page.SetLifecycleEventsEnabledParams{Enabled: true})
 	put(u, "crashes", inspector.Enable, cdp.Empty{})
@@ -211,6 +210,17 @@ func (v *visit) instrumentPage(u *setup) {
 	put(u, "nodes", dom.Enable, dom.EnableParams{})
 	put(u, "fonts", css.Enable, cdp.Empty{})
 	v.emulate(u)
+}
+
+// instrumentHold has responses held until the browser sends their bodies
+// along.
+func (v *visit) instrumentHold(u *setup) {
+	held := []*fetch.RequestPattern{{URLPattern: "*", RequestStage: fetch.RequestStageResponse}}
+	if v.secret != "" {
+		// Only requests that are held before they are sent are asked about.
+		held = append(held, &fetch.RequestPattern{URLPattern: "*", RequestStage: fetch.RequestStageRequest})
+	}
+	put(u, "interception", fetch.Enable, fetch.EnableParams{HandleAuthRequests: new(v.secret != ""), Patterns: held})
 }
 
 // emulate makes the browser the visitor that was ordered.

@@ -206,7 +206,7 @@ func TestOddPages(t *testing.T) {
 		{"/hostile/names", capture.Complete, "", [2]string{step, "page.response"}, "㐂"},
 		{"/hostile/dialogs", capture.Complete, "", [2]string{anomaly, "dialog"}, ""},
 		{"/hostile/internal", capture.Complete, "", [2]string{refused, "request.refused"}, ""},
-		{"/hostile/download", capture.Partial, "page.download", [2]string{anomaly, "page.download"}, ""},
+		{"/hostile/download", capture.Partial, "body.truncated page.download", [2]string{anomaly, "page.download"}, ""},
 		{"/hostile/status/503", capture.Complete, "", [2]string{anomaly, "status.error"}, ""},
 		{"/hostile/status/204", capture.Failed, "no.content", [2]string{anomaly, "no.content"}, ""},
 		{"/hostile/blank", capture.Complete, "", [2]string{anomaly, "page.blank"}, ""},
