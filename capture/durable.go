@@ -1,9 +1,11 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // WriteFile stores b under name so that after a crash the file is either
@@ -44,6 +46,36 @@ func SyncDir(dir string) error {
 	defer d.Close()
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("syncing directory %s: %w", dir, err)
+	}
+	return nil
+}
+
+// syncFiles makes the files of a take durable, and their names, all at once:
+// one after the other they would be waited for dozens of times.
+func syncFiles(dir string, files []File) error {
+	dirs := map[string]bool{dir: true}
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	for i, f := range files {
+		name := filepath.Join(dir, filepath.FromSlash(f.Path))
+		dirs[filepath.Dir(name)] = true
+		wg.Go(func() { errs[i] = syncFile(name) })
+	}
+	wg.Wait()
+	for d := range dirs {
+		errs = append(errs, SyncDir(d))
+	}
+	return errors.Join(errs...)
+}
+
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("syncing file: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing file %s: %w", name, err)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func load() []Case {
 		{Number: 39, Name: "million-nodes", State: Partial, Or: Complete, Reasons: append(stuck(), "limit.height"), Heavy: true},
 		// 40: crash of the renderer, or of the graphics: the same. Half a
 		// gigabyte of text or 100,000 nested elements end Blink's renderer.
-		{Number: 40, Name: "renderer-crash", State: Failed, Or: Partial, Reasons: codes("page.crashed", "browser.crashed", "limit.memory"), Heavy: true},
+		{Number: 40, Name: "renderer-crash", State: Failed, Or: Partial, Reasons: codes("deadline.artefact", "deadline.total", "page.crashed", "browser.crashed", "limit.memory"), Heavy: true},
 		{Number: 40, Name: "crash-by-size", State: Failed, Or: Partial, Reasons: stuck(), Heavy: true},
 		{Number: 40, Name: "context-lost", State: Complete, Text: "context"},
 		// 41: debugger and loops against it: no effect.

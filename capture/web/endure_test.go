@@ -68,7 +68,7 @@ func TestLargeBody(t *testing.T) {
 	if got.take.State != capture.Complete {
 		t.Errorf("%s: %v", got.take.State, got.take.Reasons)
 	}
-	if most := uint64(96 << 20); peak.Load() > most {
+	if most := uint64(128 << 20); peak.Load() > most {
 		t.Errorf("%d MB in memory for a body of %d MB", peak.Load()>>20, size>>20)
 	}
 	f, err := os.Open(filepath.Join(got.dir, "archive", "data.warc.gz"))

@@ -47,19 +47,11 @@ func (v *visit) event(e devtools.Event) {
 	}
 	switch d := decoded.(type) {
 	case *target.EventAttachedToTarget:
-		s := e.Session
-		if s.Target().TargetID != d.TargetInfo.TargetID {
-			s = s.Conn().Child(d.SessionID)
-		}
-		if s != nil {
-			v.adopt(s)
-		}
+		v.attached(e.Session, d)
 	case *target.EventDetachedFromTarget:
 		v.recorder.goneWith(func(h *hop) bool { return h.session != nil && h.session.ID() == d.SessionID })
 	case *page.EventFrameDetached:
-		if d.Reason == page.FrameDetachedReasonRemove {
-			v.recorder.goneWith(func(h *hop) bool { return h.sent.FrameID == d.FrameID })
-		}
+		v.frameDetached(d)
 	case *inspector.EventTargetCrashed:
 		v.targetCrashed(e.Session)
 	case *page.EventJavascriptDialogOpening:
@@ -72,6 +64,24 @@ func (v *visit) event(e devtools.Event) {
 		if e.Session == v.session {
 			v.pageEvent(decoded)
 		}
+	}
+}
+
+// attached adopts a new target. The browser tells of it on the session that it
+// came from, and Pool of those that it told of itself on their own.
+func (v *visit) attached(s *devtools.Session, e *target.EventAttachedToTarget) {
+	if s.Target().TargetID != e.TargetInfo.TargetID {
+		s = s.Conn().Child(e.SessionID)
+	}
+	if s != nil {
+		v.adopt(s)
+	}
+}
+
+// frameDetached ends what a removed frame asked for: nobody will hear of it.
+func (v *visit) frameDetached(e *page.EventFrameDetached) {
+	if e.Reason == page.FrameDetachedReasonRemove {
+		v.recorder.goneWith(func(h *hop) bool { return h.sent.FrameID == e.FrameID })
 	}
 }
 

@@ -67,7 +67,6 @@ func (v *visit) picture() {
 		}
 		v.recorder.quiet(ctx, v.now(), blankWaits[try])
 	}
-	v.journal.Step("picture.viewport", "width", head.Width, "height", head.Height, "scale", v.order.Viewport.Scale)
 	if v.painted = !blank; blank {
 		v.journal.Anomaly("picture.blank")
 	}
@@ -76,6 +75,7 @@ func (v *visit) picture() {
 			v.missing("picture.viewport", err)
 			return
 		}
+		v.journal.Step("picture.viewport", "width", head.Width, "height", head.Height, "scale", v.order.Viewport.Scale)
 		var small bytes.Buffer
 		if err := raster.Thumbnail(&small, bytes.NewReader(shot), thumbnailWidth, thumbnailHeight); err == nil {
 			v.keep("thumbnail", capture.FileThumbnail, "image/png", "evidence/thumbnail.png", small.Bytes())
@@ -152,9 +152,10 @@ func (v *visit) pictureFull() {
 			defer written.Done()
 			if err := v.dir.Write(capture.FileTile, "image/png", path, shot); err != nil {
 				v.missing("picture.full", err)
+				return
 			}
+			v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
 		})
-		v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
 		name := v.dir.Path(path)
 		tiles = append(tiles, raster.Tile{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
 	}
@@ -200,11 +201,12 @@ func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
 		v.missing("picture.full", err)
 		return
 	}
-	v.journal.Step("picture.full", "width", head.Width, "height", head.Height, "tiles", 1)
 	v.later(func() {
 		if err := v.dir.Write(capture.FileFull, "image/png", "evidence/full.png", shot); err != nil {
 			v.missing("picture.full", err)
+			return
 		}
+		v.journal.Step("picture.full", "width", head.Width, "height", head.Height, "tiles", 1)
 	})
 }
 
