@@ -122,10 +122,13 @@ func (v *visit) broken() bool {
 	ctx, cancel := v.phase(v.order.Limits.StepMS)
 	defer cancel()
 	var there bool
-	if err := v.ask(ctx, `document.body !== null`, &there); err == nil && there {
+	err := v.ask(ctx, `document.body !== null`, &there)
+	switch {
+	case err == nil && there:
 		return false
-	}
-	v.fail("page.broken", "")
+	case v.work.Err() == nil:
+		v.fail("page.broken", "")
+	} // otherwise why there is nothing is told where the visit ends
 	return true
 }
 
