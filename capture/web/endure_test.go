@@ -106,14 +106,7 @@ func TestEndure(t *testing.T) {
 		many = n
 	}
 	_, srv, b := shop(t)
-	temp, err := os.MkdirTemp("", "guzheng-endure-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(temp)
-	if err := os.Chmod(temp, 0o711); err != nil {
-		t.Fatal(err)
-	}
+	temp := openDir(t)
 	b.TempDir = temp
 	p := NewPool(b, 10)
 	contexts := map[string]bool{}

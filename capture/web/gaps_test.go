@@ -206,14 +206,7 @@ func TestBrowserPastTheGuard(t *testing.T) {
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<p>not the shop") }))
 	defer srv.Close()
-	dir, err := os.MkdirTemp("", "guzheng-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := openDir(t)
 	wrapper := filepath.Join(dir, "browser")
 	script := "#!/bin/sh\nexec " + real + ` "$@" --proxy-server=direct:// --host-resolver-rules="MAP shop.example ` + strings.TrimPrefix(srv.URL, "http://") + "\"\n"
 	if err := os.WriteFile(wrapper, []byte(script), 0o755); err != nil {

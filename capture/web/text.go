@@ -62,13 +62,10 @@ func (v *visit) saveText() {
 // read takes a snapshot of the page and of the frames in processes of their
 // own and reads them as one.
 func (v *visit) read(ctx context.Context) (view, error) {
-	v.mu.Lock()
-	frames := append([]*devtools.Session(nil), v.frames...)
-	v.mu.Unlock()
 	var out view
 	var layers []reading.Layer
 	at := map[*devtools.Session]int{}
-	for i, s := range append([]*devtools.Session{v.session}, frames...) {
+	for i, s := range v.sessions() {
 		if isGone(s) {
 			continue
 		}

@@ -38,6 +38,21 @@ func order(address string) capture.Order {
 		URL: address, Created: capture.Now(), Limits: l, Viewport: capture.Viewport{Width: 1280, Height: 800, Scale: 1}}
 }
 
+// openDir makes a directory that the browser's user may enter, as t.TempDir
+// is not, and that goes with the test.
+func openDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "guzheng-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // collect captures and holds every file against its digest.
 func collect(t *testing.T, o capture.Order, b Browser) taken {
 	t.Helper()
@@ -53,18 +68,12 @@ func collect(t *testing.T, o capture.Order, b Browser) taken {
 
 func collectOnly(t *testing.T, o capture.Order, b Browser) taken {
 	t.Helper()
-	temp, err := os.MkdirTemp("", "guzheng-test-") // t.TempDir is closed to the browser's user
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(temp, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(temp) })
+	temp := openDir(t)
 	b.TempDir = temp
 	got := taken{dir: filepath.Join(t.TempDir(), "take")}
 	var mu sync.Mutex
 	b.Listen = func(e capture.Entry) { mu.Lock(); got.entries = append(got.entries, e); mu.Unlock() }
+	var err error
 	if got.take, err = b.Collect(t.Context(), o, got.dir); err != nil {
 		t.Fatalf("collecting %s: %v", o.URL, err)
 	}
