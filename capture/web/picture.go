@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/animation"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 
 	"guzheng/capture"
@@ -43,6 +44,26 @@ func (v *visit) shoot(ctx context.Context, clip *page.Viewport) ([]byte, raster.
 	}
 	head, err := raster.ReadHeader(bytes.NewReader(shot.Data))
 	return shot.Data, head, err
+}
+
+// aside is a part of the plane where no page has anything. A browser that
+// is told to show it has nothing to draw.
+var aside = &page.Viewport{X: 1 << 20, Width: 16, Height: 16, Scale: 1}
+
+// look has the browser draw another part of the plane; nil is the window.
+// What the page is told stays as it is: its window, its pixel ratio, what is
+// in view. Frames that nobody looks at, such as those of the scroll, would
+// otherwise be drawn in software at a cost that exceeds everything else.
+func (v *visit) look(ctx context.Context, at *page.Viewport) error {
+	_, err := cdp.Call(ctx, v.session, emulation.SetDeviceMetricsOverride, v.metrics(at))
+	return err
+}
+
+// metrics are those of the window that was ordered.
+func (v *visit) metrics(at *page.Viewport) emulation.SetDeviceMetricsOverrideParams {
+	view := v.order.Viewport
+	return emulation.SetDeviceMetricsOverrideParams{Width: int64(view.Width), Height: int64(view.Height),
+		DeviceScaleFactor: view.Scale, Mobile: v.order.Visitor.Mobile, Viewport: at}
 }
 
 // picture takes the window as it is, before anything is scrolled or stopped.
@@ -120,7 +141,6 @@ func (v *visit) pause(ctx context.Context) {
 // pictureFull takes the whole page: in one piece, or in tiles that are put
 // together. The tiles are the masters; what is put together is derived.
 func (v *visit) pictureFull() {
-	defer v.stillAsLarge()
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
 	v.pause(ctx)

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-
 	"guzheng/capture"
 )
 
@@ -85,7 +82,9 @@ func (v *visit) scroll() {
 	}
 	first, start := p.Height, v.now()
 	v.journal.Step("scroll.started", "height", int(first))
-	v.draw(ctx, scrollDetail)
+	if err := v.look(ctx, aside); err != nil && v.work.Err() == nil {
+		v.missing("scroll", err)
+	}
 	steps := v.descend(ctx, &p, 0)
 	v.scrollParts(ctx)
 	v.rest(ctx, start)
@@ -100,28 +99,12 @@ func (v *visit) scroll() {
 	}
 	v.facts.Counts.ScrollSteps = steps
 	v.backToTop()
-	v.draw(v.work, 1)
 	if waiting > 0 {
 		v.countImages()
 	}
 	v.journal.Step("scroll.finished", "steps", steps, "height", int(p.Height), "grown", int(p.Height-first),
 		"images", v.facts.Counts.Images, "unloaded", v.facts.Counts.ImagesUnloaded)
 	v.noteUnloaded()
-}
-
-// scrollDetail is the scale at which the browser draws while it is scrolled.
-// Nobody looks at these frames, and they are drawn in software.
-const scrollDetail = 0.1
-
-// draw has the browser draw the page at another scale. What the page is told
-// stays as it is: its window, its pixel ratio, what is in view.
-func (v *visit) draw(ctx context.Context, scale float64) {
-	view := v.order.Viewport
-	_, err := cdp.Call(ctx, v.session, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-		Width: int64(view.Width), Height: int64(view.Height), DeviceScaleFactor: view.Scale, Mobile: v.order.Visitor.Mobile, Scale: scale})
-	if err != nil && v.work.Err() == nil {
-		v.missing("scroll", err)
-	}
 }
 
 // rest waits until nothing that was asked for since a time is under way.

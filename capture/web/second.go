@@ -79,6 +79,9 @@ func (v *visit) loadAgain(ctx context.Context, look *capture.SecondLook) error {
 	if err != nil {
 		return err
 	}
+	if err := v.look(ctx, nil); err != nil {
+		return err
+	}
 	v.change(func(p *pageState) { p.loader = "" })
 	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
 	if err != nil {

@@ -225,10 +225,9 @@ func (v *visit) instrumentHold(u *setup) {
 
 // emulate makes the browser the visitor that was ordered.
 func (v *visit) emulate(u *setup) {
-	who, view := v.order.Visitor, v.order.Viewport
+	who := v.order.Visitor
 	if u.s == v.session {
-		put(u, "viewport", emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-			Width: int64(view.Width), Height: int64(view.Height), DeviceScaleFactor: view.Scale, Mobile: who.Mobile})
+		put(u, "viewport", emulation.SetDeviceMetricsOverride, v.metrics(nil))
 	}
 	if who.Mobile {
 		put(u, "touch", emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true, MaxTouchPoints: 5})

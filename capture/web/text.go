@@ -27,17 +27,19 @@ type view struct {
 	reading.Result
 	sessions []cdp.Session // of the layers
 	nodes    int
+	digest   string // of all text that is laid out
 }
 
 // saveText keeps the text of all frames, where each run of it stands, the
-// accessibility trees, and notes the fonts.
-func (v *visit) saveText() {
+// accessibility trees, and notes the fonts. It returns the same digest as
+// textDigest.
+func (v *visit) saveText() string {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
 	page, err := v.read(ctx)
 	if err != nil {
 		v.missing("text", err)
-		return
+		return ""
 	}
 	if strings.TrimSpace(page.Text) == "" {
 		code := "page.blank"
@@ -57,6 +59,7 @@ func (v *visit) saveText() {
 	}
 	v.saveAccessible(ctx, page)
 	v.noteFonts(ctx, page)
+	return page.digest
 }
 
 // read takes a snapshot of the page and of the frames in processes of their
@@ -65,6 +68,7 @@ func (v *visit) read(ctx context.Context) (view, error) {
 	var out view
 	var layers []reading.Layer
 	at := map[*devtools.Session]int{}
+	h := sha256.New()
 	for i, s := range v.sessions() {
 		if isGone(s) {
 			continue
@@ -87,13 +91,14 @@ func (v *visit) read(ctx context.Context) (view, error) {
 		at[s] = len(layers)
 		layers = append(layers, l)
 		out.sessions = append(out.sessions, s)
+		hashText(h, &snap)
 		for _, d := range snap.Documents {
 			if d.Nodes != nil {
 				out.nodes += len(d.Nodes.NodeType)
 			}
 		}
 	}
-	out.Result = reading.Read(layers)
+	out.Result, out.digest = reading.Read(layers), hex.EncodeToString(h.Sum(nil))
 	return out, nil
 }
 
@@ -181,18 +186,23 @@ func (v *visit) textDigest() string {
 			v.mu.Unlock()
 			return ""
 		}
-		for _, d := range snap.Documents {
-			if d.Layout == nil {
-				continue
-			}
-			for _, at := range d.Layout.Text {
-				if at >= 0 && int(at) < len(snap.Strings) {
-					_, _ = io.WriteString(h, snap.Strings[at]+"\x00")
-				}
+		hashText(h, &snap)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// hashText gives the text that is laid out to h, run by run.
+func hashText(h io.Writer, snap *domsnapshot.CaptureSnapshotResult) {
+	for _, d := range snap.Documents {
+		if d.Layout == nil {
+			continue
+		}
+		for _, at := range d.Layout.Text {
+			if at >= 0 && int(at) < len(snap.Strings) {
+				_, _ = io.WriteString(h, snap.Strings[at]+"\x00")
 			}
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // sessions are those of the tab and of the frames in processes of their own.

@@ -290,10 +290,9 @@ func (v *visit) record() {
 	if now := v.loader(); now == first {
 		v.recorder.freeze(true)
 	}
-	between := v.textDigest()
 	v.measure()
 	v.saveDOM()
-	v.saveText()
+	between := v.saveText()
 	v.pictureFull()
 	v.saveMHTML()
 	if !v.order.NoPrint {
@@ -301,6 +300,7 @@ func (v *visit) record() {
 	}
 	v.compare("viewport", before, "full", between)
 	v.compare("full", between, "end", v.textDigest())
+	v.stillAsLarge()
 }
 
 // loader names the document on display.

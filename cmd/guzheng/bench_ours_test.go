@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"guzheng/capture"
@@ -23,6 +24,9 @@ type collect func(ctx context.Context, order capture.Order, dir string) (capture
 type ours struct {
 	home    *home
 	collect collect
+
+	mu     sync.Mutex
+	berths map[string]*berth // of the visits that are not kept yet
 }
 
 // benchSettings keep the benchmark on this machine: no clock server is asked.
@@ -54,8 +58,8 @@ func newOurs(ctx context.Context, j job) (visitor, error) {
 	source := h.browser(browser, nil, nil)
 	source.TempDir = scratch
 	end, c := sourceOf(source)
-	o := &ours{home: h, collect: c}
-	return visitor{visit: o.visit, close: func() error { end(); return h.Close() }}, nil
+	o := &ours{home: h, collect: c, berths: map[string]*berth{}}
+	return visitor{visit: o.visit, keep: o.keep, close: func() error { end(); return h.Close() }}, nil
 }
 
 // benchUses is how many captures a warm browser serves before it is replaced.
@@ -78,9 +82,8 @@ func trusting(j job) (string, error) {
 	return name, os.Chmod(name, 0o755)
 }
 
-// visit captures one page and keeps it, as doCapture does up to the sheet,
-// without the browser's PDF, which no tool in the table makes. It
-// answers with the package.
+// visit captures one page as doCapture does, without the browser's PDF, which
+// no tool in the table makes.
 func (o *ours) visit(ctx context.Context, c call) (string, error) {
 	now := time.Now()
 	order := capture.Order{
@@ -92,20 +95,34 @@ func (o *ours) visit(ctx context.Context, c call) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer b.release()
 	take, err := o.collect(ctx, order, b.take())
+	if err == nil && take.State != capture.Complete {
+		err = fmt.Errorf("take is %s: %v", take.State, take.Reasons)
+	}
 	if err != nil {
+		b.release()
 		return "", err
 	}
-	if take.State != capture.Complete {
-		return "", fmt.Errorf("take is %s: %v", take.State, take.Reasons)
-	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.berths[c.Visit] = b
+	return "", nil
+}
+
+// keep packages, stamps, seals, logs, stores and indexes what a visit took,
+// and answers with the package.
+func (o *ours) keep(ctx context.Context, c call) (string, error) {
+	o.mu.Lock()
+	b := o.berths[c.Visit]
+	delete(o.berths, c.Visit)
+	o.mu.Unlock()
+	defer b.release()
 	rec, err := o.home.keep(ctx, b)
 	if err != nil {
 		return "", err
 	}
 	if rec.Entry.Pending {
-		return "", fmt.Errorf("seal of %s is not complete", order.ID)
+		return "", fmt.Errorf("seal of %s is not complete", rec.Order.ID)
 	}
 	return o.home.store.Path(rec.Package.Key)
 }

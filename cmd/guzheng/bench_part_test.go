@@ -54,10 +54,52 @@ type visited struct {
 	Done  bool   `json:"done,omitempty"`
 }
 
-// A visitor is a tool that visits pages, several at a time.
+// A visitor is a tool that visits pages, several at a time. What it does with
+// a page once the browser is free for the next one is its keep; nil when there
+// is nothing of the kind.
 type visitor struct {
 	visit func(ctx context.Context, c call) (file string, err error)
+	keep  func(ctx context.Context, c call) (file string, err error)
 	close func() error
+}
+
+// make makes the calls of a batch, as many at a time as were ordered, and
+// says of each how it ended. Pages are kept beside the visits of the next.
+func (t visitor) make(ctx context.Context, batch []call, concurrency int, say func(visited)) {
+	calls, seen := make(chan call), make(chan call, len(batch))
+	said := func(c call, file string, err error) {
+		v := visited{Visit: c.Visit, File: file}
+		if err != nil {
+			v.Error = fmt.Sprintf("%s: %v", c.Page, err)
+		}
+		say(v)
+	}
+	var visiting, keeping sync.WaitGroup
+	for range concurrency {
+		visiting.Go(func() {
+			for c := range calls {
+				file, err := t.visit(ctx, c)
+				if err == nil && t.keep != nil {
+					seen <- c
+					continue
+				}
+				said(c, file, err)
+			}
+		})
+		keeping.Go(func() {
+			for c := range seen {
+				file, err := t.keep(ctx, c)
+				said(c, file, err)
+			}
+		})
+	}
+	for _, c := range batch {
+		calls <- c
+	}
+	close(calls)
+	visiting.Wait()
+	close(seen)
+	keeping.Wait()
 }
 
 // benchPart is main of a part.
@@ -116,28 +158,12 @@ func toolPart(ctx context.Context, in *json.Decoder, out *json.Encoder) (err err
 		if err := in.Decode(&batch); err != nil {
 			return err
 		}
-		calls := make(chan call)
 		var mu sync.Mutex
-		var workers sync.WaitGroup
-		for range j.Concurrency {
-			workers.Go(func() {
-				for c := range calls {
-					v := visited{Visit: c.Visit}
-					var err error
-					if v.File, err = t.visit(ctx, c); err != nil {
-						v.Error = fmt.Sprintf("%s: %v", c.Page, err)
-					}
-					mu.Lock()
-					_ = out.Encode(v) // a reader that is gone ends us by the end of stdin
-					mu.Unlock()
-				}
-			})
-		}
-		for _, c := range batch {
-			calls <- c
-		}
-		close(calls)
-		workers.Wait()
+		t.make(ctx, batch, j.Concurrency, func(v visited) {
+			mu.Lock()
+			defer mu.Unlock()
+			_ = out.Encode(v) // a reader that is gone ends us by the end of stdin
+		})
 		if err := out.Encode(visited{Done: true}); err != nil {
 			return err
 		}
