@@ -165,6 +165,20 @@ type Browser struct {
 	Started time.Time `json:"started"` // the process; it may have served other captures before, each in a context of its own
 	Context string    `json:"context"` // the browser context of this capture, new and empty
 	Opened  time.Time `json:"opened"`  // the context
+
+	Limits *Holding `json:"limits,omitempty"` // nil when no browser ran
+}
+
+// Holding says by what the browser was held to its limits of memory and
+// processes, and what was there to end all of it: "cgroup" is the kernel, at
+// every moment; "proc" is this program, which looks at the processes twice a
+// second. It looks in any case. Why says what was in the way of a control
+// group altogether.
+type Holding struct {
+	Memory    string `json:"memory"`
+	Processes string `json:"processes"` // cgroup: 64 threads for each that is allowed
+	End       string `json:"end"`
+	Why       string `json:"why,omitempty"`
 }
 
 // Tool is this program.

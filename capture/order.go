@@ -105,8 +105,8 @@ type Limits struct {
 	ClockMS     int64 `json:"clock_ms"`     // the query of all NTP servers
 	Requests    int   `json:"requests"`     // recorded; what comes after is refused
 	Frames      int   `json:"frames"`       // messages of one WebSocket or event stream that are kept
-	MemoryBytes int64 `json:"memory_bytes"` // resident memory of the browser's processes for this capture
-	Processes   int   `json:"processes"`    // of the browser
+	MemoryBytes int64 `json:"memory_bytes"` // resident memory of the browser's processes for this capture; see Holding
+	Processes   int   `json:"processes"`    // of the browser; in a control group 64 threads for each
 }
 
 // DefaultLimits returns the limits of an order that names none.

@@ -112,19 +112,21 @@ func (b Browser) launch(ctx context.Context, v *visit) (*process, error) {
 		p.keys = filepath.Join(p.profile, "keys.log")
 		p.flags = append(p.flags, "ssl-key-log-file="+p.keys)
 	}
+	p.confine(v)
 	if err := p.start(v.path); err != nil {
+		_ = p.group.End()
 		p.remove()
 		return nil, fmt.Errorf("starting %s: %w", v.path, err)
 	}
 	ready, cancel := context.WithTimeout(context.WithoutCancel(ctx), capture.MS(v.order.Limits.StartMS))
 	defer cancel()
+	p.watch = watch(p, v.order.Limits)
 	if err := p.greet(ready); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("starting %s: %w", v.path, err)
 	}
 	p.hash = sync.OnceValue(func() string { return capture.FileSHA256(p.executable(v.path)) })
 	go p.hash()
-	p.watch = watch(p, v.order.Limits)
 	return p, nil
 }
 
@@ -148,13 +150,15 @@ func (p *process) start(path string) error {
 	for _, f := range p.flags {
 		args = append(args, "--"+f)
 	}
-	p.cmd = exec.Command(path, append(args, "about:blank")...)
-	p.cmd.ExtraFiles = []*os.File{commands, replies}
-	p.cmd.Dir = p.profile
-	p.cmd.Env = []string{"HOME=" + p.profile, "TMPDIR=" + p.profile, "PATH=/usr/bin:/bin",
-		"LANG=zh_CN.UTF-8", "LANGUAGE=zh_CN", "TZ=Asia/Shanghai"}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
-	err = p.cmd.Start()
+	err = p.run(func() *exec.Cmd {
+		c := exec.Command(path, append(args, "about:blank")...)
+		c.ExtraFiles = []*os.File{commands, replies}
+		c.Dir = p.profile
+		c.Env = []string{"HOME=" + p.profile, "TMPDIR=" + p.profile, "PATH=/usr/bin:/bin",
+			"LANG=zh_CN.UTF-8", "LANGUAGE=zh_CN", "TZ=Asia/Shanghai"}
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
+		return c
+	})
 	closed := errors.Join(commands.Close(), replies.Close())
 	if err != nil {
 		return errors.Join(err, closed, r.Close(), w.Close())
@@ -231,7 +235,7 @@ func userRuns(id int) bool {
 func (v *visit) noteBrowser(p *process) {
 	b := &v.facts.Browser
 	b.User, b.Flags, b.Executable, b.Product = p.user, p.arguments(), p.executable(v.path), p.product
-	b.Started = p.started.UTC()
+	b.Started, b.Limits = p.started.UTC(), p.holding()
 	v.facts.UserAgent = p.agent
 	known := false
 	for _, d := range debianBrowsers() {

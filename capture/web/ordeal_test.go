@@ -171,6 +171,9 @@ func diskUse(t *testing.T, dir string) int64 {
 // gone waits a moment for the last process of the capture's browser to end.
 func gone(t *testing.T, got taken) {
 	t.Helper()
+	if h := got.facts.Browser.Limits; h == nil || h.Memory == "" || h.Processes == "" || h.End == "" {
+		t.Errorf("the facts do not say by what the browser was held: %+v", h)
+	}
 	uid, profile := -1, ""
 	if n, ok := strings.CutPrefix(got.facts.Browser.User, "uid "); ok {
 		if id, err := strconv.Atoi(n); err == nil {

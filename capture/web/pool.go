@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"guzheng/capture"
+	"guzheng/capture/cgroup"
 	"guzheng/capture/web/reading"
 )
 
@@ -24,6 +25,9 @@ type Pool struct {
 	free   *lease // takes new captures; nil when there is none
 	leases sync.WaitGroup
 	closed bool
+
+	// groups tells where browsers may have control groups, once.
+	groups func() (*cgroup.Place, error)
 
 	// coverage lists what the installed fonts can draw, once.
 	coverage func() (*reading.Coverage, error)
@@ -47,7 +51,7 @@ func NewPool(b Browser, uses int) *Pool {
 	if b.Now == nil {
 		b.Now = capture.Now
 	}
-	return &Pool{browser: b, uses: max(uses, 1), coverage: sync.OnceValues(func() (*reading.Coverage, error) {
+	return &Pool{browser: b, uses: max(uses, 1), groups: sync.OnceValues(cgroup.Find), coverage: sync.OnceValues(func() (*reading.Coverage, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		return reading.LoadCoverage(ctx)

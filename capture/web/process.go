@@ -1,9 +1,11 @@
 package web
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/target"
 
+	"guzheng/capture"
+	"guzheng/capture/cgroup"
 	"guzheng/capture/web/devtools"
 )
 
@@ -29,11 +33,42 @@ type process struct {
 	agent   string
 	hash    func() string // digest of the running program
 	watch   *watcher
+	group   *cgroup.Group // nil where there can be none, and
+	why     string        // that is
 
 	mu     sync.Mutex
 	owners map[cdp.BrowserContextID]*visit
 	exited chan struct{}
 	ended  sync.Once
+}
+
+// confine makes a control group for the browser, where that is allowed, with
+// the limits of one capture.
+func (p *process) confine(v *visit) {
+	place, err := v.pool.groups()
+	if err == nil {
+		p.group, err = place.New()
+	}
+	// What the kernel does not take is seen when the limits are read back.
+	_ = p.group.Set(groupLimits(v.order.Limits, 1))
+	if err != nil {
+		p.why = err.Error()
+	}
+}
+
+// run starts the program in its control group, and without one where the
+// kernel does not allow that.
+func (p *process) run(command func() *exec.Cmd) error {
+	p.cmd = command()
+	p.group.Into(p.cmd.SysProcAttr)
+	err := p.cmd.Start()
+	if err == nil || p.group == nil {
+		return err
+	}
+	_ = p.group.End()
+	p.group, p.cmd = nil, command()
+	p.why = "starting in a control group: " + err.Error()
+	return p.cmd.Start()
 }
 
 // route hands a target that appeared in a context to the visit that owns it.
@@ -57,14 +92,41 @@ func (p *process) route(e devtools.Event) {
 	owner.enqueue(devtools.Event{Session: s, Method: e.Method, Params: e.Params})
 }
 
+// own notes which visit a context belongs to; nil when to none any more. What
+// the kernel did until now is told to those who were there. Limits grow at
+// once, and shrink at the watcher's next look, when what the context had is
+// given back.
 func (p *process) own(id cdp.BrowserContextID, v *visit) {
+	p.watch.account()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if v == nil {
 		delete(p.owners, id)
-		return
+	} else {
+		p.owners[id] = v
 	}
-	p.owners[id] = v
+	p.mu.Unlock()
+	if v != nil {
+		p.watch.hold()
+	}
+}
+
+// visits lists those under way.
+func (p *process) visits() []*visit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.owners))
+}
+
+// holding says what holds the browser to its limits at this moment.
+func (p *process) holding() *capture.Holding {
+	by := func(kernel bool) string {
+		if kernel {
+			return "cgroup"
+		}
+		return "proc"
+	}
+	h := p.group.Held()
+	return &capture.Holding{Memory: by(h.Memory), Processes: by(h.Threads), End: by(h.Kill), Why: p.why}
 }
 
 // gone reports whether the browser has ended.
@@ -112,12 +174,15 @@ func (p *process) stop() {
 		p.kill()
 		<-p.exited
 		p.reap()
+		_ = p.group.End() // one that is left is removed by the next run
 		p.remove()
 	})
 }
 
-// kill ends the whole process group of the browser.
+// kill ends the browser and everything it started: its control group, and
+// its process group, which is all that is known of it without the former.
 func (p *process) kill() {
+	p.group.Kill()
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 }
 

@@ -84,6 +84,8 @@ func (v *visit) contextRules(ctx context.Context) error {
 
 // closeTab ends the context with everything in it.
 func (v *visit) closeTab() {
+	v.proc.watch.account()
+	v.facts.Browser.Limits = v.proc.holding()
 	if v.contextID == "" || v.proc.gone() {
 		return
 	}

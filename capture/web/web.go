@@ -15,7 +15,8 @@
 // Trust: the page and its server are trusted for nothing. Scripts run in
 // Chromium's sandbox, as an unprivileged user, behind a proxy that dials no
 // private address; our own scripts run in an isolated world that the page
-// cannot see. Whoever controls this machine can make this package lie; the
+// cannot see. What they may take of the machine is held by the kernel, where
+// the browser may have a control group, and by looking at its processes. Whoever controls this machine can make this package lie; the
 // facts it records about browser, tool, network and clock make that
 // checkable, not impossible.
 package web
