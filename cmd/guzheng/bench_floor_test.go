@@ -27,9 +27,11 @@ import (
 )
 
 // The floors are what a browser has to do in any case, done with chromedp in
-// the way its documentation shows: one browser, a fresh context for each page.
-// So that only the work differs, they run with the switches that matter for
-// speed as ours does, in the same sandbox, as another user when we are root.
+// the way its documentation shows: one browser, a fresh context for each page,
+// in the same sandbox as ours, as another user when we are root. What everyone
+// does (F1, F2) runs with chromedp's own switches. Loading alone and the same
+// content (F0, F4) are the hard floors: they run with those that make ours
+// fast.
 const (
 	toolLoad  = "F0" // load only
 	toolNaive = "F1" // what everyone does: Navigate, FullScreenshot
@@ -67,14 +69,15 @@ func (f *floor) launch(ctx context.Context) error {
 		chromedp.ExecPath(f.job.Browser),
 		chromedp.UserDataDir(profile),
 		chromedp.WindowSize(windowWidth, windowHeight),
-		chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("in-process-gpu", true),
 		chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("ignore-certificate-errors-spki-list", f.job.SPKI),
 		chromedp.Flag("no-sandbox", false),
 		chromedp.NoInheritEnv,
 		chromedp.Env("HOME="+profile, "TMPDIR="+profile, "PATH=/usr/bin:/bin", "LANG=zh_CN.UTF-8"),
 	)
+	if f.job.Tool == toolLoad || f.job.Tool == toolSame {
+		opts = append(opts, chromedp.Flag("disable-gpu", true), chromedp.Flag("in-process-gpu", true))
+	}
 	cred, err := unprivileged(profile)
 	if err != nil {
 		return err
