@@ -38,11 +38,19 @@ func (v *visit) refusedByGuard() (reason string, ok bool) {
 	}
 	for _, h := range slices.Backward(v.guard.mutual.results()) {
 		if h.refused != "" {
-			v.journal.Anomaly("certificate.refused", "host", u.Host, "detail", h.refused, "certificates", len(h.chain))
+			v.noteRefused(h)
 			return h.refused, true
 		}
 	}
 	return "", false
+}
+
+// noteRefused tells once that the guard refused the server's chain: also where
+// it was not for the page itself, whose browser tells of the guard's key only.
+func (v *visit) noteRefused(h handshake) {
+	if h.refused != "" && v.once("certificate.refused") {
+		v.journal.Anomaly("certificate.refused", "host", v.guard.mutual.key, "detail", h.refused, "certificates", len(h.chain))
+	}
 }
 
 // wantsCertificate reports whether the server of the document that was asked
@@ -72,6 +80,7 @@ func (v *visit) gatherMutual() {
 	for _, h := range m.results() {
 		t := capture.TLSHost{Host: v.order.ClientCertificate.Host, Protocol: tls.VersionName(h.version), Cipher: tls.CipherSuiteName(h.cipher),
 			Error: h.refused, OwnConnection: h.refused != "", Guard: &h.tls}
+		v.noteRefused(h)
 		t.Guard.Certificate = v.order.ClientCertificate.SHA256
 		var err error
 		if t.Chain, err = v.saveChain(t.Host, h.chain); err != nil {

@@ -16,7 +16,7 @@ import (
 // is no TLS on such a host's port passes untouched, and is offered nothing.
 func (t *tunnel) carry(browser net.Conn) {
 	m := t.g.mutual
-	if !m.ends(net.JoinHostPort(t.fact.Host, strconv.Itoa(int(t.fact.Port)))) || !startsTLS(browser) {
+	if m == nil || !m.ends(net.JoinHostPort(t.fact.Host, strconv.Itoa(int(t.fact.Port)))) || !startsTLS(browser) {
 		t.relay(browser)
 		return
 	}
