@@ -98,6 +98,23 @@ type TLSHost struct {
 	Error    string        `json:"error,omitempty"`
 
 	OwnConnection bool `json:"own_connection,omitempty"`
+
+	Guard *GuardTLS `json:"guard,omitempty"` // nil where the browser spoke TLS with the server itself
+}
+
+// GuardTLS says that the guard proxy ended the TLS of the connections to a
+// host, because a client certificate was ordered. Protocol, cipher and chain
+// are then those of its own handshakes with the server, and what was recorded
+// of that host was decrypted by this program. The browser was shown a
+// certificate that was made for this capture.
+type GuardTLS struct {
+	Connections int    `json:"connections"`     // handshakes in which the server sent this chain
+	Asked       int    `json:"asked"`           // of them, in which it asked for a client certificate
+	Presented   int    `json:"presented"`       // of them, in which it was given one
+	Certificate string `json:"certificate"`     // SHA-256 of the client certificate, hex; of the order
+	BrowserKey  string `json:"browser_key"`     // SHA-256 of the public key (SPKI) that the browser was shown, base64
+	Roots       string `json:"roots"`           // that the server's chain had to lead to: "system", or the environment variables that named others
+	Error       string `json:"error,omitempty"` // how TLS with the server ended, when not in good order
 }
 
 // Certificate is one certificate of a chain; File is its DER form inside

@@ -53,6 +53,20 @@ type Order struct {
 	NoPrint          bool   `json:"no_print,omitempty"`           // leave out the browser's own PDF of the page, the dearest of all files
 	Proxy            string `json:"proxy,omitempty"`              // http://host:port that every connection goes through
 	CredentialsFile  string `json:"credentials_file,omitempty"`   // its first line answers Basic authentication of the page's own host: user:password
+
+	ClientCertificate *ClientCertificate `json:"client_certificate,omitempty"` // for TLS; nil presents none
+}
+
+// A ClientCertificate is presented to the one server that the order names,
+// when that server asks for one (RFC 8446 section 4.3.2). The guard proxy then
+// ends the TLS of the connections to that server itself: the browser has no
+// store of such certificates. The key is in the file, and in nothing that is
+// kept.
+type ClientCertificate struct {
+	File    string `json:"file"`    // path on the capturing machine: PEM, the chain and its private key
+	SHA256  string `json:"sha256"`  // of the certificate in DER, hex
+	Subject string `json:"subject"` // as in RFC 4514
+	Host    string `json:"host"`    // host:port of the page's own address; no other is offered it
 }
 
 // A Visitor is whom the browser says it is. The zero value is the browser
@@ -199,7 +213,24 @@ func (o Order) Check() error {
 	if o.Viewport.Width < 200 || o.Viewport.Width > 8000 || o.Viewport.Height < 200 || o.Viewport.Height > 8000 {
 		return fmt.Errorf("viewport %dx%d: %w", o.Viewport.Width, o.Viewport.Height, ErrOrder)
 	}
+	if err := o.checkCertificate(); err != nil {
+		return err
+	}
 	return o.checkProxy()
+}
+
+// checkCertificate accepts a client certificate for an https page alone.
+func (o Order) checkCertificate() error {
+	c := o.ClientCertificate
+	switch {
+	case c == nil:
+		return nil
+	case !strings.HasPrefix(strings.ToLower(o.URL), "https://"):
+		return fmt.Errorf("client certificate for %q, which is no https address: %w", o.URL, ErrOrder)
+	case c.File == "" || len(c.SHA256) != 64 || c.Host == "" || !utf8.ValidString(c.File+c.Subject):
+		return fmt.Errorf("client certificate without file, digest or host: %w", ErrOrder)
+	}
+	return nil
 }
 
 // checkAddress accepts http and https only: file:, chrome:, data: and the like

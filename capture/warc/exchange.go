@@ -52,7 +52,7 @@ type Exchange struct {
 	PageID       string
 	ResourceType string // lower-case CDP type: document, image, xhr, …
 	TLSProtocol  string // "TLS 1.3"; empty without TLS
-	Cipher       string // cipher suite as the browser names it
+	Cipher       string // cipher suite as whoever shook hands names it, mostly the browser
 
 	// Truncated says why the body is not whole: "", "length", "time",
 	// "disconnect" or "unspecified" (WARC 1.1 section 5.13).

@@ -20,11 +20,15 @@ import (
 )
 
 // refusedCertificate keeps the chain of a certificate that did not hold, and
-// the browser's reason. The attempt is evidence too.
-func (v *visit) refusedCertificate(reason string) {
+// returns the reason: the browser's, or that of the guard where it shook hands
+// itself. The attempt is evidence too.
+func (v *visit) refusedCertificate(reason string) string {
+	if why, ok := v.refusedByGuard(); ok {
+		return why // the chain is the guard's to tell
+	}
 	last := v.lastDocument()
 	t := capture.TLSHost{Host: hostOf(last), Error: reason, OwnConnection: true}
-	state, err := v.shakeHands(last)
+	state, _, err := v.shakeHands(last)
 	if err == nil {
 		t.Protocol, t.Cipher = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 		chain := make([][]byte, 0, len(state.PeerCertificates))
@@ -38,6 +42,7 @@ func (v *visit) refusedCertificate(reason string) {
 	}
 	v.facts.TLS = append(v.facts.TLS, t)
 	v.journal.Anomaly("certificate.invalid", "host", t.Host, "detail", reason, "certificates", len(t.Chain))
+	return reason
 }
 
 // lastDocument is the address of the document asked for last.
@@ -51,29 +56,34 @@ func (v *visit) lastDocument() string {
 
 // shakeHands asks the server for its certificate on a connection of our own,
 // to the address that the browser was led to, and requests nothing on it. The
-// browser keeps no certificate that it refused.
-func (v *visit) shakeHands(address string) (tls.ConnectionState, error) {
+// browser keeps no certificate that it refused. It also reports whether the
+// server asked for a client certificate, and gives none.
+func (v *visit) shakeHands(address string) (state tls.ConnectionState, asked bool, err error) {
 	u, err := parseAddress(address)
 	if err != nil {
-		return tls.ConnectionState{}, fmt.Errorf("reading address %q: %w", address, err)
+		return state, asked, fmt.Errorf("reading address %q: %w", address, err)
 	}
 	port, err := strconv.ParseUint(portOf(u), 10, 16)
 	if err != nil {
-		return tls.ConnectionState{}, fmt.Errorf("reading port of %q: %w", address, err)
+		return state, asked, fmt.Errorf("reading port of %q: %w", address, err)
 	}
 	t, _ := v.guard.connect(hostKey(u.Hostname()), uint16(port))
 	if t == nil {
-		return tls.ConnectionState{}, fmt.Errorf("connecting to %s for its certificate: %s", u.Host, v.guard.trouble(u.Host))
+		return state, asked, fmt.Errorf("connecting to %s for its certificate: %s", u.Host, v.guard.trouble(u.Host))
 	}
 	defer func() { t.server.Close(); t.end() }()
 	ctx, cancel := context.WithTimeout(v.work, capture.MS(v.order.Limits.StepMS))
 	defer cancel()
 	// The certificate is not to be trusted but to be kept.
-	c := tls.Client(t.server, &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1"}})
+	c := tls.Client(t.server, &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2", "http/1.1"},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return &tls.Certificate{}, nil
+		}})
 	if err := c.HandshakeContext(ctx); err != nil {
-		return tls.ConnectionState{}, fmt.Errorf("asking %s for its certificate: %w", u.Host, err)
+		return state, asked, fmt.Errorf("asking %s for its certificate: %w", u.Host, err)
 	}
-	return c.ConnectionState(), nil
+	return c.ConnectionState(), asked, nil
 }
 
 // navigateAnyway is the second, flagged try that an order may permit: the
@@ -82,6 +92,7 @@ func (v *visit) navigateAnyway(ctx context.Context) (page.NavigateResult, error)
 	if _, err := cdp.Call(ctx, v.session, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true}); err != nil {
 		return page.NavigateResult{}, fmt.Errorf("accepting the certificate: %w", err)
 	}
+	v.guard.mutual.accept()
 	v.journal.Anomaly("certificate.accepted", "host", hostOf(v.lastDocument()))
 	v.change(func(p *pageState) { p.loader, p.url, p.moves = "", "", 0 })
 	return cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
@@ -93,8 +104,8 @@ func (v *visit) saveCertificates(ctx context.Context) {
 	origins, details := v.recorder.tlsHosts()
 	for _, origin := range origins {
 		u, err := parseAddress(origin)
-		if err != nil {
-			continue
+		if err != nil || v.guard.mutual.endsFor(u) {
+			continue // the browser has the guard's there
 		}
 		t := capture.TLSHost{Host: u.Host, Protocol: details[origin].Protocol, Cipher: details[origin].Cipher}
 		res, err := cdp.Call(ctx, v.session, network.GetCertificate, network.GetCertificateParams{Origin: origin})

@@ -30,6 +30,7 @@ func (v *visit) openWARC() error {
 func (v *visit) close() error {
 	v.recorder.close()
 	v.gatherTraffic()
+	v.gatherMutual()
 	v.closeWire()
 	for _, r := range v.guard.dnsRecords() {
 		_, err := v.warc.DNS(r.Host, r.Time, r.Server, []byte(r.Text), v.pageID)

@@ -44,6 +44,9 @@ func (v *visit) exchange(h *hop) {
 	if h.response != nil && h.response.SecurityDetails != nil {
 		e.TLSProtocol, e.Cipher = h.response.SecurityDetails.Protocol, h.response.SecurityDetails.Cipher
 	}
+	if version, cipher, ended := v.guard.mutual.spoken(u); ended {
+		e.TLSProtocol, e.Cipher = version, cipher
+	}
 	_, err = v.warc.Exchange(e)
 	v.unwritten(h.sent.Request.URL, err)
 }

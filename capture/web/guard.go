@@ -21,7 +21,8 @@ import (
 // command CONNECT) on loopback. It resolves each name once, checks every
 // address, dials the very address it checked and notes what it did. Bytes
 // pass through it untouched, for http as for https, so that what the browser
-// records is what the server sent.
+// records is what the server sent; where a client certificate was ordered, it
+// ends the TLS of one host, and what was inside passes untouched.
 type guard struct {
 	// onEvent hears of each refusal, wire keeps the bytes that pass, and
 	// onBytes hears how many they are, at most once in reportEvery. All
@@ -37,7 +38,8 @@ type guard struct {
 	allowed      map[string]bool // host:port that may be private: the practice shop
 	asked        func(host string) bool
 	dialTimeout  time.Duration
-	proxy        string // host:port of the proxy behind this one, if any
+	proxy        string  // host:port of the proxy behind this one, if any
+	mutual       *mutual // ends TLS for one host; nil for none
 	lookup       func(ctx context.Context, host string) dns.Answer
 	ctx          context.Context // ends with the capture; closes every tunnel
 	cancel       context.CancelFunc
@@ -58,12 +60,16 @@ type guard struct {
 // startGuard listens on a free loopback port. asked tells whether the page
 // itself requested anything from a host.
 func startGuard(order capture.Order, allow []string, now func() time.Time, asked func(string) bool) (*guard, error) {
+	m, err := newMutual(order, now)
+	if err != nil {
+		return nil, err
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the guard proxy: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &guard{ln: ln, now: now, allowPrivate: order.AllowPrivate, allowed: map[string]bool{}, asked: asked,
+	g := &guard{ln: ln, now: now, allowPrivate: order.AllowPrivate, allowed: map[string]bool{}, asked: asked, mutual: m,
 		dialTimeout: capture.MS(order.Limits.NavigateMS), ctx: ctx, cancel: cancel,
 		proxy: strings.TrimPrefix(order.Proxy, "http://"), lookup: dns.Resolver{Now: now}.Lookup,
 		names: map[string]*resolution{}, dialled: map[string]netip.AddrPort{}, own: map[string]int{}, failed: map[string]string{}}
@@ -129,7 +135,7 @@ func (g *guard) serve(c net.Conn) {
 	}
 	reply := []byte{5, byte(code), 0, 1, 0, 0, 0, 0, 0, 0}
 	if _, err := c.Write(reply); err == nil && t != nil {
-		t.relay(c)
+		t.carry(c)
 	}
 	if t != nil {
 		t.end()
@@ -267,6 +273,9 @@ func (g *guard) dialledFor(host, port string) (netip.AddrPort, bool) {
 // browser is only told that it did not get through.
 func (g *guard) trouble(hostport string) string {
 	host := hostKey(withoutPort(hostport))
+	if why := g.mutual.trouble(host); why != "" {
+		return why
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.proxy != "" {

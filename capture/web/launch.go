@@ -108,6 +108,7 @@ func (b Browser) launch(ctx context.Context, v *visit) (*process, error) {
 		return nil, fmt.Errorf("making a browser profile: %w", err)
 	}
 	p.flags = append(switches(!v.order.NoSandbox), b.extra...)
+	p.flags = append(p.flags, v.endTLS(b)...)
 	if v.order.Wire {
 		p.keys = filepath.Join(p.profile, "keys.log")
 		p.flags = append(p.flags, "ssl-key-log-file="+p.keys)

@@ -56,7 +56,7 @@ func (v *visit) navigate() bool {
 func (v *visit) request(ctx context.Context) (page.NavigateResult, error) {
 	res, err := cdp.Call(ctx, v.session, page.Navigate, page.NavigateParams{URL: v.order.URL})
 	if err == nil && strings.Contains(res.ErrorText, "ERR_CERT_") {
-		v.refusedCertificate(res.ErrorText)
+		res.ErrorText = v.refusedCertificate(res.ErrorText)
 		if v.order.AcceptInvalidTLS {
 			return v.navigateAnyway(ctx)
 		}
@@ -165,6 +165,8 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		why := res.ErrorText
 		if more := v.guard.trouble(hostOf(v.order.URL)); more != "" {
 			why += ": " + more
+		} else if v.wantsCertificate(why) {
+			why += ": the server asks for a client certificate"
 		}
 		v.unreached(why)
 	}

@@ -82,6 +82,9 @@ func (p *Pool) Collect(ctx context.Context, order capture.Order, dir string) (ca
 	if err != nil {
 		return capture.Take{}, err
 	}
+	if _, err := orderedIdentity(order); err != nil { // the guard reads it again
+		return capture.Take{}, err
+	}
 	d, err := capture.OpenDir(dir, order, p.browser.Now, p.browser.Listen)
 	if err != nil {
 		return capture.Take{}, err
@@ -100,7 +103,7 @@ var errClosed = errors.New("the pool is closed")
 // lend lends a browser for one capture. A browser that has to be started
 // differently for the order serves that order alone.
 func (p *Pool) lend(ctx context.Context, v *visit) (*process, func(), error) {
-	own := v.order.NoSandbox || v.order.Wire
+	own := v.order.NoSandbox || v.order.Wire || v.order.ClientCertificate != nil
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

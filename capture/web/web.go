@@ -12,6 +12,10 @@
 // accessibility tree, MHTML and PDF. Each phase has its own deadline; what a
 // deadline cuts off makes the take partial and is named in it.
 //
+// Where a client certificate is ordered, the guard ends the TLS of the
+// connections to that one host and port (mutual.go): the browser is started
+// for that capture alone, with the key to believe, and the facts tell it.
+//
 // Trust: the page and its server are trusted for nothing. Scripts run in
 // Chromium's sandbox, as an unprivileged user, behind a proxy that dials no
 // private address; our own scripts run in an isolated world that the page
@@ -23,6 +27,7 @@ package web
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"time"
 
@@ -42,6 +47,7 @@ type Browser struct {
 	Now     func() time.Time    // nil is capture.Now
 	Listen  func(capture.Entry) // journal entries as they are made, for progress; may be nil
 	extra   []string            // further switches, in tests
+	roots   *x509.CertPool      // in tests: for the handshakes of a client certificate; nil are the system's
 	TempDir string              // where profiles and bodies under way live; empty is the system's
 }
 

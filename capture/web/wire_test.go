@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"guzheng/capture"
 )
@@ -41,14 +43,7 @@ func TestWire(t *testing.T) {
 	if got.take.State != capture.Complete {
 		t.Fatalf("%s: %v", got.take.State, got.take.Reasons)
 	}
-	name := filepath.Join(got.dir, "evidence", "wire.pcapng")
-	ask := func(args ...string) string {
-		out, err := exec.Command(tshark, append([]string{"-r", name}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("tshark %v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
+	ask := got.asking(t, tshark)
 	if out := ask("-Y", "http2.headers.status == 200 && http2.header.name == \"x-price\"", "-T", "fields", "-e", "http2.header.value"); !strings.Contains(out, "199") {
 		t.Errorf("no decrypted answer: %q", out)
 	}
@@ -57,5 +52,60 @@ func TestWire(t *testing.T) {
 	}
 	if out := ask("-Y", "tls.handshake.type == 15"); out == "" {
 		t.Error("no certificate verify message: the server's signature is missing")
+	}
+}
+
+// asking has tshark read the wire record.
+func (got taken) asking(t *testing.T, tshark string) func(args ...string) string {
+	name := filepath.Join(got.dir, "evidence", "wire.pcapng")
+	return func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(tshark, append([]string{"-r", name}, args...)...).Output() // root is warned on stderr
+		if err != nil {
+			t.Fatalf("tshark %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+}
+
+// With a client certificate the bytes are those between guard and server, and
+// the guard's own secrets decrypt them: the certificates of both are inside.
+func TestWireClientCertificate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the home page alone is captured")
+	}
+	tshark, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Fatal("tshark is needed: make test installs it")
+	}
+	a := newAuthority(t)
+	later := capture.Now().Add(time.Hour)
+	for name, version := range map[string]uint16{"TLS 1.3": tls.VersionTLS13, "TLS 1.2": tls.VersionTLS12} {
+		t.Run(name, func(t *testing.T) {
+			who, cert := a.holder(t, later), a.server(t, later)
+			config := demanding(a, cert)
+			config.MaxVersion = version
+			off := newOffice(t, config, true, "")
+			o := certified(t, order(off.URL+"/"), who)
+			o.Wire = true
+			got := collect(t, o, Browser{Allow: []string{off.host}, roots: a.pool})
+			if got.take.State != capture.Complete || got.has(capture.EntryAnomaly, "wire.secrets-unplaced") || !got.has(capture.EntryStep, "wire.secrets") {
+				t.Fatalf("%s: %v", got.take.State, got.take.Reasons)
+			}
+			ask := got.asking(t, tshark)
+			if out := ask("-Y", "http2.data.data", "-T", "fields", "-e", "http2.data.data"); !strings.Contains(out, fmt.Sprintf("%x", "ORDERS 42")) {
+				t.Errorf("no decrypted body: %.200q", out)
+			}
+			out := ask("-Y", "tls.handshake.type == 11", "-T", "fields", "-e", "tls.handshake.certificate")
+			for what, der := range map[string][]byte{"server's": cert.Leaf.Raw, "client's": who.cert.Raw} {
+				if !strings.Contains(out, fmt.Sprintf("%x", der)) {
+					t.Errorf("the %s certificate is not in the handshake", what)
+				}
+			}
+			if port := off.host[strings.LastIndexByte(off.host, ':')+1:]; ask("-Y", "tcp && !(tcp.port == "+port+")") != "" {
+				t.Error("bytes of another connection than the server's")
+			}
+			got.keyless(t, who)
+		})
 	}
 }

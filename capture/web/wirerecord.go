@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 
@@ -39,7 +40,8 @@ func (v *visit) openWire() error {
 	return nil
 }
 
-// takeSecrets reads the browser's key log while its profile is still there.
+// takeSecrets reads the browser's key log while its profile is still there, and
+// that of the guard's own handshakes.
 func (v *visit) takeSecrets() {
 	if v.wire.rec == nil || v.proc == nil {
 		return
@@ -47,9 +49,16 @@ func (v *visit) takeSecrets() {
 	log, err := wire.ReadKeyLog(v.proc.keys)
 	if err != nil {
 		v.journal.Anomaly("wire.secrets-missing", "detail", err.Error())
-		return
 	}
-	v.journal.Step("wire.secrets", "lines", v.wire.rec.Secrets(log))
+	own := v.guard.mutual.keyLog()
+	placed := v.wire.rec.Secrets(own)
+	if left := bytes.Count(own, []byte("\n")) - placed; left > 0 {
+		// Of a second handshake, inside a connection: its place is not known.
+		v.journal.Anomaly("wire.secrets-unplaced", "lines", left)
+	}
+	if n := v.wire.rec.Secrets(log) + placed; err == nil || n > 0 {
+		v.journal.Step("wire.secrets", "lines", n)
+	}
 }
 
 // closeWire ends the record.

@@ -26,8 +26,8 @@
 // the encrypted records as well (they are symmetric keys); the recording
 // proves no more than that the program that keeps it says so. The signature
 // in CertificateVerify is the server's and covers the handshake alone. The
-// key log is the browser's word; lines of another form are left out, and a
-// wrong secret decrypts nothing.
+// key log is the browser's word, or that of whoever shook hands in its place;
+// lines of another form are left out, and a wrong secret decrypts nothing.
 package wire
 
 import (

@@ -38,6 +38,7 @@ type visitorFlags struct {
 	mobile                bool
 	userAgent, languages  string
 	location, proxy, auth string
+	certificate           string
 	wire, secondLook      bool
 	noPrint               bool
 	acceptInvalidTLS      bool
@@ -52,6 +53,7 @@ func (f *visitorFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.location, "location", "", "`LATITUDE,LONGITUDE` told to pages that ask for it")
 	fl.StringVar(&f.proxy, "proxy", "", "go through the HTTP proxy at this `address`, http://HOST:PORT; written into the record")
 	fl.StringVar(&f.auth, "credentials", "", "`file` with user:password in its first line, for Basic authentication of the page's host; never written into the record, and so not together with --wire")
+	fl.StringVar(&f.certificate, "client-certificate", "", "PEM `file` with a client certificate, its chain and its unencrypted private key, presented to the page's own host and port when that asks for one; TLS to it is then ended by this program, which the record says; the key is never written into it")
 	fl.BoolVar(&f.wire, "wire", false, "also keep the bytes of every connection with the TLS secrets (pcapng)")
 	fl.BoolVar(&f.noPrint, "no-print", false, "leave out the browser's own PDF of the page, which takes longer than anything else")
 	fl.BoolVar(&f.secondLook, "second-look", false, "load the page once more and say whether it differs")
@@ -72,6 +74,13 @@ func (f visitorFlags) apply(o *capture.Order) error {
 	}
 	if f.seconds > 0 {
 		o.Limits.TotalMS = int64(f.seconds) * 1000
+	}
+	if f.certificate != "" {
+		c, err := web.ClientCertificate(f.certificate, o.URL)
+		if err != nil {
+			return err
+		}
+		o.ClientCertificate = &c
 	}
 	if f.location != "" {
 		l, err := capture.ParseLocation(f.location)

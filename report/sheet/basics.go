@@ -249,15 +249,20 @@ func (s *sheet) resolver(a capture.DNSAnswer) string {
 
 // tls describes the certificate of the page's own host. One that the browser
 // refused and was then told to accept is that of its connections; one that it
-// refused for good was read on a connection of our own.
+// refused for good was read on a connection of our own. Where the guard ended
+// TLS, it is the guard that refused and accepted.
 func (s *sheet) tls() string {
 	final := first(s.v.Facts.FinalURL, s.v.Facts.RequestedURL, s.v.Order.URL)
 	used, own := s.tlsHosts(host(final))
+	accepted, refused := "sheet.tls.accepted", "sheet.tls.own"
+	if own != nil && own.Guard != nil {
+		accepted, refused = "sheet.tls.accepted.guard", "sheet.tls.own.guard"
+	}
 	switch {
 	case used != nil && own != nil && len(used.Chain) > 0:
-		return s.chain(used) + s.w.T("list.semicolon") + s.w.T("sheet.tls.accepted", data{"error": own.Error})
+		return s.chain(used) + s.w.T("list.semicolon") + s.w.T(accepted, data{"error": own.Error})
 	case own != nil && len(own.Chain) > 0:
-		return s.w.T("sheet.tls.own", data{"error": own.Error, "text": s.chain(own)})
+		return s.w.T(refused, data{"error": own.Error, "text": s.chain(own)})
 	case used != nil:
 		return s.chain(used)
 	case own != nil:
@@ -283,14 +288,19 @@ func (s *sheet) tlsHosts(name string) (used, own *capture.TLSHost) {
 	return used, own
 }
 
-// chain describes the first certificate of a chain.
+// chain describes the first certificate of a chain, and says where TLS ended
+// if that was at the guard.
 func (s *sheet) chain(t *capture.TLSHost) string {
-	if len(t.Chain) == 0 {
-		return s.w.T("sheet.tls.none", data{"protocol": t.Protocol, "error": t.Error})
+	text := s.w.T("sheet.tls.none", data{"protocol": t.Protocol, "error": t.Error})
+	if len(t.Chain) > 0 {
+		c := t.Chain[0]
+		text = s.w.T("sheet.tls", data{"protocol": t.Protocol, "subject": c.Subject, "issuer": c.Issuer, "serial": c.Serial,
+			"from": s.short(c.NotBefore), "to": s.short(c.NotAfter), "sha256": c.SHA256})
 	}
-	c := t.Chain[0]
-	return s.w.T("sheet.tls", data{"protocol": t.Protocol, "subject": c.Subject, "issuer": c.Issuer, "serial": c.Serial,
-		"from": s.short(c.NotBefore), "to": s.short(c.NotAfter), "sha256": c.SHA256})
+	if g := t.Guard; g != nil && !t.OwnConnection {
+		text = s.w.T("sheet.tls.guard", data{"text": text, "certificate": g.Certificate, "asked": g.Asked, "presented": g.Presented})
+	}
+	return text
 }
 
 // entry says how the page was reached, if it was opened at all.
@@ -316,14 +326,29 @@ func (s *sheet) entry() string {
 	return s.w.T("sheet.entry", d)
 }
 
-// login says whether the server was given a name and a password.
+// login says whether the server was given a name and a password, or a client
+// certificate.
 func (s *sheet) login() string {
-	for _, e := range s.v.Journal {
-		if e.Code == "auth.asked" && e.Data["answered"] == "ProvideCredentials" {
-			return s.w.T("sheet.login.basic")
+	var given []string
+	for _, t := range s.v.Facts.TLS {
+		if t.Guard != nil && t.Guard.Presented > 0 {
+			given = append(given, s.w.T("sheet.login.certificate"))
+			break
 		}
 	}
-	return s.w.T("sheet.login.none")
+	for _, e := range s.v.Journal {
+		if e.Code == "auth.asked" && e.Data["answered"] == "ProvideCredentials" {
+			given = append(given, s.w.T("sheet.login.basic"))
+			break
+		}
+	}
+	switch len(given) {
+	case 0:
+		return s.w.T("sheet.login.none")
+	case 1:
+		return given[0]
+	}
+	return s.w.T("sheet.login.both", data{"first": given[0], "second": given[1]})
 }
 
 func (s *sheet) charset() string {

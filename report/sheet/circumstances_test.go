@@ -28,6 +28,16 @@ func rowViews() map[string]struct {
 	at := begun.Add(-time.Hour)
 	own := capture.TLSHost{Host: "shop.example.cn", Protocol: "TLS 1.2", Error: "net::ERR_CERT_AUTHORITY_INVALID", OwnConnection: true,
 		Chain: []capture.Certificate{{Subject: "CN=own", SHA256: sum("own")}}}
+	// guarded is what the guard's own handshake came to, refused or not.
+	guarded := func(v *report.View, refused string) {
+		t := own
+		t.Error, t.OwnConnection = refused, refused != ""
+		t.Guard = &capture.GuardTLS{Connections: 2, Certificate: sum("client"), Asked: 2, Presented: 2}
+		if refused != "" {
+			t.Guard.Presented = 0
+		}
+		v.Facts.TLS = append(v.Facts.TLS[:0:0], t)
+	}
 	upstream := func(v *report.View) {
 		v.Facts.Proxy.Upstream, v.Facts.RemoteIP, v.Facts.RemotePort = "10.0.0.8:3128", "", 0
 		v.Facts.DNS = []capture.DNSAnswer{{Host: "shop.example.cn", Addresses: []string{"203.0.113.25"}, Source: "dns", Check: true}}
@@ -48,6 +58,23 @@ func rowViews() map[string]struct {
 			[]string{"TLS1.3；证书主体CN=shop.example.cn", "浏览器未认可该证书（net::ERR_CERT_AUTHORITY_INVALID），按任务指令接受后打开"}, []string{"CN=own", "另行连接"}},
 		"certificate not had": {"加密连接与证书", func(v *report.View) { own := own; own.Chain = nil; v.Facts.TLS = []capture.TLSHost{own} },
 			[]string{"证书链未取得：net::ERR_CERT_AUTHORITY_INVALID"}, nil},
+		"guard's handshake": {"加密连接与证书", func(v *report.View) { guarded(v, "") },
+			[]string{"TLS1.2；证书主体CN=own", "因任务指定客户端证书（SHA-256" + sum("client") + "），与该主机的加密连接在本机记录代理处终结", "该主机的数据由本工具解密后记录；服务器要求客户端证书2次，出示2次"}, []string{"浏览器未认可"}},
+		"guard refused": {"加密连接与证书", func(v *report.View) { guarded(v, "net::ERR_CERT_DATE_INVALID") },
+			[]string{"本机记录代理未认可服务器证书（net::ERR_CERT_DATE_INVALID），未向其出示客户端证书，也未发出请求；以下为该次握手所得：TLS1.2；证书主体CN=own"}, []string{"浏览器未认可", "解密"}},
+		"guard accepted": {"加密连接与证书", func(v *report.View) {
+			guarded(v, "")
+			accepted := v.Facts.TLS[0]
+			guarded(v, "x509")
+			v.Facts.TLS = append(v.Facts.TLS, accepted)
+		}, []string{"由本工具解密后记录", "本机记录代理未认可该证书（x509），按任务指令接受后打开"}, []string{"浏览器未认可"}},
+		"client certificate": {"进入步骤", func(v *report.View) { guarded(v, "") },
+			[]string{"应服务器要求出示了任务指定的客户端证书，未经其他页面"}, []string{"未经登录"}},
+		"client certificate not presented": {"进入步骤", func(v *report.View) { guarded(v, "x509") }, []string{"未经登录"}, nil},
+		"certificate and password": {"进入步骤", func(v *report.View) {
+			guarded(v, "")
+			step(v, "auth.asked", "url", shopURL, "answered", "ProvideCredentials")
+		}, []string{"应服务器要求出示了任务指定的客户端证书，并应服务器要求提供了任务指定的用户名和密码"}, []string{"未经登录"}},
 		"strangers": {"进入步骤", func(*report.View) {}, []string{"打开请求网址，未经登录，未经其他页面"}, nil},
 		"declined": {"进入步骤", func(v *report.View) { step(v, "auth.asked", "url", shopURL, "answered", "CancelAuth") },
 			[]string{"未经登录"}, nil},

@@ -130,7 +130,7 @@ func (s *sheet) others() bool {
 		return true
 	}
 	for _, e := range s.v.Journal {
-		if e.Code == "certificate.invalid" && s.told("certificate.accepted") > 0 {
+		if (e.Code == "certificate.invalid" || e.Code == "certificate.refused") && s.told("certificate.accepted") > 0 {
 			continue // faults tells of it as accepted
 		}
 		if e.Kind == capture.EntryAnomaly && !ofMachine(e.Code) && !counted(e.Code) {
@@ -144,7 +144,7 @@ func (s *sheet) others() bool {
 // not about the page.
 func ofMachine(code string) bool {
 	switch code {
-	case "purpose.missing", "sandbox.off", "private.allowed", "proxy.environment", "hosts.entries", "browser.other", "browser.stuck":
+	case "purpose.missing", "sandbox.off", "private.allowed", "proxy.environment", "hosts.entries", "browser.other", "browser.stuck", "roots.environment", "client-certificate.expired":
 		return true
 	}
 	return strings.HasPrefix(code, "officer.") || strings.HasPrefix(code, "clock.")
