@@ -41,6 +41,7 @@ type Rows struct {
 	packed    *bufio.Reader // the data of the IDAT chunks
 	pixels    io.ReadCloser // the same, inflated
 	cur, last []byte        // a filter byte and a row each
+	raw       bool          // the row in cur was not restored
 	read      int
 	err       error // of all further calls
 }
@@ -138,17 +139,41 @@ func (r *Rows) Next() ([]byte, error) {
 		}
 		return nil, r.err
 	}
+	if r.err = r.row(false); r.err != nil {
+		return nil, r.err
+	}
+	return r.cur[1:], nil
+}
+
+// skip goes over n rows, which must be there. Restoring a row is most of the
+// work that is not inflating it, and is left out where the row below is not
+// told by it; Chrome tells each by itself when it is told to be quick.
+func (r *Rows) skip(n int) error {
+	for range n {
+		if r.err == nil {
+			r.err = r.row(true)
+		}
+	}
+	return r.err
+}
+
+// row reads a row, and restores it unless it may be left and tells itself.
+func (r *Rows) row(leave bool) error {
 	r.cur, r.last = r.last, r.cur
 	if _, err := io.ReadFull(r.pixels, r.cur); err != nil {
-		r.err = fmt.Errorf("reading row %d: %w", r.read, whole(err))
-		return nil, r.err
+		return fmt.Errorf("reading row %d: %w", r.read, whole(err))
 	}
-	if !unfilter(r.cur[0], r.cur[1:], r.last[1:], r.head.Channels) {
-		r.err = fmt.Errorf("reading row %d: filter %d is not known", r.read, r.cur[0])
-		return nil, r.err
+	filter, channels := r.cur[0], r.head.Channels
+	alone := filter == filterNone || filter == filterSub
+	if r.raw && !alone {
+		unfilter(r.last[0], r.last[1:], nil, channels)
+	}
+	r.raw = leave && alone
+	if !r.raw && !unfilter(filter, r.cur[1:], r.last[1:], channels) {
+		return fmt.Errorf("reading row %d: filter %d is not known", r.read, filter)
 	}
 	r.read++
-	return r.cur[1:], nil
+	return nil
 }
 
 // finish checks that the file ends where it should.
