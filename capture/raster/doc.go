@@ -5,7 +5,7 @@
 //
 // Life of a picture: a page too tall for one screenshot is pictured in
 // tiles, and the tiles are what is kept. Seams compares the rows that
-// neighbours share, at a third of the cost of putting them together. Whoever
+// neighbours share, at a fraction of the cost of putting them together. Whoever
 // looks at the page later reads them through Join as one picture, or has
 // Stitch write that as one PNG. OneColour, Thumbnail and Diff read a picture
 // through Rows; Bands hands parts of it to the printer in one pass, made

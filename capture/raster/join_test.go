@@ -149,6 +149,20 @@ func TestJoinedBlames(t *testing.T) {
 	if _, err := Seams(tiles, 10); !errors.As(err, &blamed) || blamed.Tile != 1 || open != 0 {
 		t.Errorf("seams: %v, %d are open", err, open)
 	}
+	// The comparison leaves out the sum of the pixels, and no CRC.
+	summed := bytes.Clone(good)
+	summed[len(summed)-12-4-1] ^= 1 // the last byte of the last IDAT
+	tiles[1] = counted("b", repair(summed))
+	if _, err := Stitch(io.Discard, tiles, 10); err == nil || !strings.Contains(err.Error(), "checksum") {
+		t.Errorf("stitching with a wrong sum: %v", err)
+	}
+	if _, err := Seams(tiles, 10); err != nil {
+		t.Errorf("comparing with a wrong sum: %v", err)
+	}
+	tiles[1] = counted("b", summed)
+	if _, err := Seams(tiles, 10); err == nil || !strings.Contains(err.Error(), "CRC") || open != 0 {
+		t.Errorf("comparing with a wrong CRC: %v, %d are open", err, open)
+	}
 	if j, err = Join(tiles[:1], 10); err != nil {
 		t.Fatal(err)
 	}

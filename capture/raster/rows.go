@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zlib"
 )
 
 // Limits of a picture, in pixels. They are far above what a browser can
@@ -39,7 +37,7 @@ type Rows struct {
 	head      Header
 	chunks    *chunks
 	packed    *bufio.Reader // the data of the IDAT chunks
-	pixels    io.ReadCloser // the same, inflated
+	pixels    *inflater     // the same, inflated
 	cur, last []byte        // a filter byte and a row each
 	raw       bool          // the row in cur was not restored
 	read      int
@@ -61,7 +59,7 @@ func NewRows(r io.Reader) (*Rows, error) {
 	n := 1 + head.Width*head.Channels
 	rows := &Rows{head: head, chunks: c, cur: make([]byte, n), last: make([]byte, n)}
 	rows.packed = bufio.NewReaderSize(data{c}, 32<<10)
-	if rows.pixels, err = zlib.NewReader(rows.packed); err != nil {
+	if rows.pixels, err = newInflater(rows.packed); err != nil {
 		return nil, fmt.Errorf("inflating PNG: %w", err)
 	}
 	return rows, nil
@@ -145,10 +143,10 @@ func (r *Rows) Next() ([]byte, error) {
 	return r.cur[1:], nil
 }
 
-// skip goes over n rows, which must be there. Restoring a row is most of the
-// work that is not inflating it, and is left out where the row below is not
-// told by it; Chrome tells each by itself when it is told to be quick.
+// skip goes over n rows, which must be there. A row is restored only when the
+// one below is told by it, and the sum of all pixels is not checked any more.
 func (r *Rows) skip(n int) error {
+	r.pixels.sum = nil
 	for range n {
 		if r.err == nil {
 			r.err = r.row(true)

@@ -72,9 +72,10 @@ func Stitch(w io.Writer, tiles []Tile, overlap int) (Report, error) {
 }
 
 // Seams compares the rows that neighbouring tiles share and tells what Stitch
-// would. It inflates every tile but the last to its end, and checks it; of
-// the last it reads no more than the rows it shares. What lies between is
-// not restored where no row below is told by it, and nothing is written.
+// would. It inflates every tile but the last to its end and checks the CRCs,
+// not the sum of the pixels; of the last it reads no more than the rows it
+// shares. What lies between is not restored where no row below is told by it,
+// and nothing is written.
 func Seams(tiles []Tile, overlap int) (Report, error) {
 	j, err := Join(tiles, overlap)
 	if err != nil {
