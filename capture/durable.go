@@ -3,22 +3,29 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 )
 
-// WriteFile stores b under name so that after a crash the file is either
-// absent or whole: temporary file in the same directory, fsync, rename,
-// fsync of the directory. An existing file is replaced.
+// WriteFile stores b under name, as WriteStream does.
 func WriteFile(name string, b []byte) error {
+	return WriteStream(name, func(w io.Writer) error { _, err := w.Write(b); return err })
+}
+
+// WriteStream stores what write writes under name so that after a crash or an
+// error the file is either as it was before or whole: temporary file in the
+// same directory, fsync, rename, fsync of the directory. An existing file is
+// replaced.
+func WriteStream(name string, write func(w io.Writer) error) error {
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, ".tmp-*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	defer os.Remove(f.Name()) // fails after the rename, as it should
-	_, err = f.Write(b)
+	err = write(f)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -30,7 +30,8 @@ type Facts struct {
 	TLS      []TLSHost   `json:"tls,omitempty"`
 	DNS      []DNSAnswer `json:"dns,omitempty"`
 	Viewport Viewport    `json:"viewport"`
-	Page     Size        `json:"page"` // whole page, CSS pixels
+	Page     Size        `json:"page"`            // whole page, CSS pixels
+	Tiles    []Tile      `json:"tiles,omitempty"` // of a page too tall for one picture, from top to bottom
 	Fonts    *Fonts      `json:"fonts,omitempty"`
 	Second   *SecondLook `json:"second_look,omitempty"`
 
@@ -165,6 +166,17 @@ type DNSExchange struct {
 type Size struct {
 	Width  int `json:"width"`
 	Height int `json:"height"`
+}
+
+// Tile is a part of the picture of a whole page, a file of the take, and
+// where it lies in it, all in device pixels. Overlap is how many of its first
+// rows the tile above shows as well; the whole shows those of the tile above.
+type Tile struct {
+	Path    string `json:"path"`
+	Y       int    `json:"y"` // of its first row in the whole
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Overlap int    `json:"overlap"`
 }
 
 // Browser is the program that opened the page. Executable, SHA256 and Flags

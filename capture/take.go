@@ -52,8 +52,8 @@ const (
 	FileOrder       = "order"               // evidence/order.json
 	FileWARC        = "warc"                // archive/data.warc.gz
 	FileViewport    = "screenshot.viewport" // evidence/viewport.png
-	FileFull        = "screenshot.full"     // evidence/full.png; put together when there are tiles
-	FileTile        = "screenshot.tile"     // evidence/full-<n>.png, the masters of a tall page
+	FileFull        = "screenshot.full"     // evidence/full.png, of a page that fits one picture
+	FileTile        = "screenshot.tile"     // evidence/full-<n>.png, the parts of a taller one
 	FileThumbnail   = "thumbnail"           // evidence/thumbnail.png, derived from the viewport
 	FileDOM         = "dom"                 // evidence/dom.html
 	FileMHTML       = "mhtml"               // evidence/page.mhtml

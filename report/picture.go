@@ -8,9 +8,12 @@ import (
 	"guzheng/capture/raster"
 )
 
-// A Picture is one of the package's pictures while it is read, row by row
-// from the top. Its size is that of the rows it gives; Original is that of
-// the file.
+// errNotOpen means that a View has no package to read from.
+var errNotOpen = errors.New("the package is not open")
+
+// A Picture is one of the package's pictures, or the whole that tiles make,
+// while it is read, row by row from the top. Its size is that of the rows it
+// gives; Original is that of what is in the package.
 type Picture struct {
 	raster.Source
 	Original raster.Header
@@ -22,7 +25,7 @@ type Picture struct {
 // read; 0 sets no limit.
 func (v View) Picture(path string, width, height int) (*Picture, error) {
 	if v.Open == nil {
-		return nil, errors.New("the package is not open")
+		return nil, errNotOpen
 	}
 	file, err := v.Open(path)
 	if err != nil {
@@ -33,11 +36,16 @@ func (v View) Picture(path string, width, height int) (*Picture, error) {
 		_ = file.Close() // the error before it is reported
 		return nil, fmt.Errorf("reading picture %s: %w", path, err)
 	}
+	return shown(rows, file, width, height), nil
+}
+
+// shown makes rows smaller where they are more than the given pixels.
+func shown(rows raster.Source, file io.Closer, width, height int) *Picture {
 	p := &Picture{Source: rows, Original: rows.Header(), file: file}
 	if to := fit(p.Original, width, height); to < p.Original.Width {
 		p.Source = raster.NewScaled(rows, to)
 	}
-	return p, nil
+	return p
 }
 
 // fit returns the width to which a picture must be made smaller.
@@ -52,5 +60,5 @@ func fit(h raster.Header, width, height int) int {
 	return to
 }
 
-// Close closes the file.
+// Close closes the file, or the tiles.
 func (p *Picture) Close() error { return p.file.Close() }

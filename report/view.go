@@ -3,11 +3,14 @@
 // paper (sheet) in the words of a catalogue (words).
 //
 // Life of a view: the command opens a package, verifies it, and fills the
-// View; everything here only reads.
+// View; everything here only reads. The picture of a page too tall for one is
+// in the package as tiles, and is one picture only while somebody looks at it:
+// Tiles says where they lie, Tiles.Joined gives their rows.
 //
 // Trust: a View says what the package says. Whoever built the View from an
 // unverified package could print lies, so the Verdict travels with it and is
-// printed.
+// printed. Where tiles lie is the package's own word; what contradicts itself
+// or the files is refused, and no tile of the package is left out.
 package report
 
 import (

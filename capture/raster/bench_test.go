@@ -6,6 +6,7 @@ import (
 	"image/png"
 	"io"
 	"testing"
+	"time"
 )
 
 // benchTiles cuts a page of 1280 by height pixels as a capture does.
@@ -64,6 +65,38 @@ func BenchmarkStitch(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkSeams compares the seams of a page of 1280 by 20,000 pixels, in
+// tiles as Chrome makes them when it is told to be quick (RGB, every row as its
+// difference to the one above), with putting it together, which compares them
+// too; times-less is the ratio.
+func BenchmarkSeams(b *testing.B) {
+	const height, most, overlap = 20_000, 8_000, 16
+	var tiles []Tile
+	for top := 0; top+overlap < height; top += most - overlap {
+		h := Header{Width: 1280, Height: min(most, height-top), Channels: 3}
+		tiles = append(tiles, tile(fmt.Sprintf("tile-%d", len(tiles)+1), encode(b, newPage(h, top))))
+	}
+	var each [2]time.Duration
+	b.Run("stitch", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := Stitch(io.Discard, tiles, overlap); err != nil {
+				b.Fatal(err)
+			}
+		}
+		each[0] = b.Elapsed() / time.Duration(b.N)
+	})
+	b.Run("compare", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if r, err := Seams(tiles, overlap); err != nil || r.Height != height || r.Differing() != 0 {
+				b.Fatal(r, err)
+			}
+		}
+		each[1] = b.Elapsed() / time.Duration(b.N)
+		b.ReportMetric(float64(each[0])/float64(each[1]), "times-less")
+	})
 }
 
 func BenchmarkThumbnail(b *testing.B) {

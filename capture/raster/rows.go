@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zlib"
 )
 
 // Limits of a picture, in pixels. They are far above what a browser can
@@ -39,8 +37,9 @@ type Rows struct {
 	head      Header
 	chunks    *chunks
 	packed    *bufio.Reader // the data of the IDAT chunks
-	pixels    io.ReadCloser // the same, inflated
+	pixels    *inflater     // the same, inflated
 	cur, last []byte        // a filter byte and a row each
+	raw       bool          // the row in cur was not restored
 	read      int
 	err       error // of all further calls
 }
@@ -60,7 +59,7 @@ func NewRows(r io.Reader) (*Rows, error) {
 	n := 1 + head.Width*head.Channels
 	rows := &Rows{head: head, chunks: c, cur: make([]byte, n), last: make([]byte, n)}
 	rows.packed = bufio.NewReaderSize(data{c}, 32<<10)
-	if rows.pixels, err = zlib.NewReader(rows.packed); err != nil {
+	if rows.pixels, err = newInflater(rows.packed); err != nil {
 		return nil, fmt.Errorf("inflating PNG: %w", err)
 	}
 	return rows, nil
@@ -138,17 +137,41 @@ func (r *Rows) Next() ([]byte, error) {
 		}
 		return nil, r.err
 	}
+	if r.err = r.row(false); r.err != nil {
+		return nil, r.err
+	}
+	return r.cur[1:], nil
+}
+
+// skip goes over n rows, which must be there. A row is restored only when the
+// one below is told by it, and the sum of all pixels is not checked any more.
+func (r *Rows) skip(n int) error {
+	r.pixels.sum = nil
+	for range n {
+		if r.err == nil {
+			r.err = r.row(true)
+		}
+	}
+	return r.err
+}
+
+// row reads a row, and restores it unless it may be left and tells itself.
+func (r *Rows) row(leave bool) error {
 	r.cur, r.last = r.last, r.cur
 	if _, err := io.ReadFull(r.pixels, r.cur); err != nil {
-		r.err = fmt.Errorf("reading row %d: %w", r.read, whole(err))
-		return nil, r.err
+		return fmt.Errorf("reading row %d: %w", r.read, whole(err))
 	}
-	if !unfilter(r.cur[0], r.cur[1:], r.last[1:], r.head.Channels) {
-		r.err = fmt.Errorf("reading row %d: filter %d is not known", r.read, r.cur[0])
-		return nil, r.err
+	filter, channels := r.cur[0], r.head.Channels
+	alone := filter == filterNone || filter == filterSub
+	if r.raw && !alone {
+		unfilter(r.last[0], r.last[1:], nil, channels)
+	}
+	r.raw = leave && alone
+	if !r.raw && !unfilter(filter, r.cur[1:], r.last[1:], channels) {
+		return fmt.Errorf("reading row %d: filter %d is not known", r.read, filter)
 	}
 	r.read++
-	return r.cur[1:], nil
+	return nil
 }
 
 // finish checks that the file ends where it should.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -138,8 +137,9 @@ func (v *visit) pause(ctx context.Context) {
 	v.journal.Step("animations.paused")
 }
 
-// pictureFull takes the whole page: in one piece, or in tiles that are put
-// together. The tiles are the masters; what is put together is derived.
+// pictureFull takes the whole page: in one piece, or in tiles. What the browser
+// made is kept and nothing else: who wants to see tiles as one picture puts
+// them together then.
 func (v *visit) pictureFull() {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
@@ -157,32 +157,46 @@ func (v *visit) pictureFull() {
 	unit := wholeUnit(scale)
 	over := math.Ceil(tileOverlap/scale/unit) * unit
 	step := math.Floor((float64(most)/scale-over)/unit) * unit
+	overlap := int(math.Round(over * scale))
 	var tiles []raster.Tile
 	var written sync.WaitGroup
 	for y := 0.0; y+over < float64(size.Height); y += step {
 		height := min(step+over, float64(size.Height)-y)
-		path := fmt.Sprintf("evidence/full-%03d.png", len(tiles)+1)
 		shot, head, err := v.shoot(ctx, &page.Viewport{Y: y, Width: float64(size.Width), Height: height, Scale: 1})
 		if err != nil {
 			v.missing("picture.full", fmt.Errorf("tile at %d of %d pixels: %w", int(y), size.Height, err))
 			return
 		}
+		t := v.place(head, overlap)
 		written.Add(1)
 		v.later(func() {
 			defer written.Done()
-			if err := v.dir.Write(capture.FileTile, "image/png", path, shot); err != nil {
+			if err := v.dir.Write(capture.FileTile, "image/png", t.Path, shot); err != nil {
 				v.missing("picture.full", err)
 				return
 			}
-			v.journal.Step("picture.tile", "path", path, "y", int(y), "width", head.Width, "height", head.Height)
+			v.journal.Step("picture.tile", "path", t.Path, "y", int(y), "width", t.Width, "height", t.Height, "overlap", t.Overlap)
 		})
-		name := v.dir.Path(path)
-		tiles = append(tiles, raster.Tile{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
+		name := v.dir.Path(t.Path)
+		tiles = append(tiles, raster.Tile{Name: t.Path, Open: func() (io.ReadCloser, error) { return os.Open(name) }})
 	}
 	v.writers.Go(func() {
 		written.Wait()
-		v.stitch(tiles, int(math.Round(over*scale)))
+		v.seams(tiles, overlap)
 	})
+}
+
+// place notes in the facts where the next tile lies. What is there is told
+// even when the tiles below could not be had.
+func (v *visit) place(head raster.Header, overlap int) capture.Tile {
+	n := len(v.facts.Tiles)
+	t := capture.Tile{Path: fmt.Sprintf("evidence/full-%03d.png", n+1), Width: head.Width, Height: head.Height}
+	if n > 0 {
+		above := v.facts.Tiles[n-1]
+		t.Y, t.Overlap = above.Y+above.Height-overlap, overlap
+	}
+	v.facts.Tiles = append(v.facts.Tiles, t)
+	return t
 }
 
 // wholeUnit is the smallest whole number of CSS pixels that is a whole number
@@ -230,24 +244,10 @@ func (v *visit) wholePicture(ctx context.Context, size capture.Size) {
 	})
 }
 
-// stitch puts the tiles together and tells of every seam where they differ.
-func (v *visit) stitch(tiles []raster.Tile, overlap int) {
-	w, err := v.dir.Create(capture.FileFull, "image/png", "evidence/full.png")
+// seams tells of every place where two tiles meet and do not show the same.
+func (v *visit) seams(tiles []raster.Tile, overlap int) {
+	report, err := raster.Seams(tiles, overlap)
 	if err != nil {
-		v.missing("picture.full", err)
-		return
-	}
-	out := bufio.NewWriterSize(w, 256<<10)
-	report, err := raster.Stitch(out, tiles, overlap)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		w.Discard()
-		v.missing("picture.full", err)
-		return
-	}
-	if err := w.Close(); err != nil {
 		v.missing("picture.full", err)
 		return
 	}

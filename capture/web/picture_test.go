@@ -3,8 +3,10 @@ package web
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,27 +70,75 @@ func TestPictureFull(t *testing.T) {
 			if got.take.State != capture.Complete || got.has(capture.EntryAnomaly, "picture.seam") || !got.has(capture.EntryStep, "animations.paused") {
 				t.Errorf("%s: %v", got.take.State, got.take.Reasons)
 			}
-			tiles := 0
-			for _, f := range got.take.Files {
-				if f.Kind == capture.FileTile {
-					tiles++
-				}
+			inspect(t, got.whole(t), c.height, c.scale)
+			tiles := got.tiles(t)
+			_, full := got.take.File(capture.FileFull)
+			if len(tiles) != c.tiles || full != (c.tiles == 0) {
+				t.Errorf("%d tiles, want %d; full.png: %v", len(tiles), c.tiles, full)
 			}
-			if tiles != c.tiles {
-				t.Errorf("%d tiles, want %d", tiles, c.tiles)
+			if c.tiles == 0 {
+				return
 			}
-			inspect(t, got.read(t, "evidence/full.png"), c.height, c.scale)
+			var b bytes.Buffer
+			if _, err := raster.Stitch(&b, tiles, got.facts.Tiles[1].Overlap); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := raster.NewRows(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inspect(t, rows, c.height, c.scale)
 		})
 	}
 }
 
-// inspect holds every stripe of the picture against the page.
-func inspect(t *testing.T, picture []byte, height int, scale float64) {
+// tiles are the parts of the picture, where the facts say that they lie.
+func (got taken) tiles(t *testing.T) []raster.Tile {
 	t.Helper()
-	rows, err := raster.NewRows(bytes.NewReader(picture))
+	var out []raster.Tile
+	bottom := 0
+	for i, p := range got.facts.Tiles {
+		b := got.read(t, p.Path)
+		head, err := raster.ReadHeader(bytes.NewReader(b))
+		if err != nil || head.Width != p.Width || head.Height != p.Height || p.Y != bottom-p.Overlap || (p.Overlap >= 16) != (i > 0) {
+			t.Errorf("tile of %+v below row %d: %+v, %v", head, bottom, p, err)
+		}
+		bottom = p.Y + p.Height
+		out = append(out, raster.Tile{Name: p.Path, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }})
+	}
+	for _, f := range got.take.Files {
+		if f.Kind == capture.FileTile && !slices.ContainsFunc(got.facts.Tiles, func(p capture.Tile) bool { return p.Path == f.Path }) {
+			t.Errorf("the facts do not tell where %s lies", f.Path)
+		}
+	}
+	return out
+}
+
+// whole is the picture of the whole page: of one piece, or joined from tiles.
+func (got taken) whole(t *testing.T) raster.Source {
+	t.Helper()
+	tiles := got.tiles(t)
+	if len(tiles) == 0 {
+		rows, err := raster.NewRows(bytes.NewReader(got.read(t, "evidence/full.png")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	overlap := 0
+	if len(tiles) > 1 {
+		overlap = got.facts.Tiles[1].Overlap
+	}
+	j, err := raster.Join(tiles, overlap)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return j
+}
+
+// inspect holds every stripe of the picture against the page.
+func inspect(t *testing.T, rows raster.Source, height int, scale float64) {
+	t.Helper()
 	head := rows.Header()
 	if head.Width != int(1280*scale) || head.Height != int(float64(height)*scale) {
 		t.Fatalf("%+v for %d pixels at %v", head, height, scale)
@@ -127,6 +177,29 @@ func inspect(t *testing.T, picture []byte, height int, scale float64) {
 				t.Errorf("pixel %v,%v is %v, want %v", x, page, at(x), w)
 			}
 		}
+	}
+}
+
+// A page that goes on changing shows different things where tiles meet. That
+// is told and the tiles are kept as they are.
+func TestSeamsAreTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the home page alone is captured")
+	}
+	// Every picture waits for a frame of this page.
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><div id=p style="height:9000px"></div><script>
+			let n = 0; const turn = () => { p.style.background = "#" + (n = (n + 7) % 4096).toString(16).padStart(3, "0"); requestAnimationFrame(turn) }; turn()</script>`)
+	}))
+	defer srv.Close()
+	got := collect(t, order(srv.URL+"/"), Browser{Allow: []string{strings.TrimPrefix(srv.URL, "http://")}})
+	report, err := raster.Stitch(io.Discard, got.tiles(t), got.facts.Tiles[1].Overlap)
+	if err != nil || report.Differing() != 1 || !got.has(capture.EntryAnomaly, "picture.seam") || !got.has(capture.EntryStep, "picture.full") {
+		t.Errorf("%+v, %v; %s %v", report, err, got.take.State, got.take.Reasons)
+	}
+	if _, ok := got.take.File(capture.FileFull); ok {
+		t.Error("a picture put together is kept")
 	}
 }
 

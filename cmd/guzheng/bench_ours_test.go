@@ -3,8 +3,10 @@ package main
 import (
 	"archive/zip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,20 +174,44 @@ func recordedIn(z *zip.Reader) (map[string]bool, error) {
 	return out, nil
 }
 
-// checkFiles looks at the picture of the page. A page whose picture is in
-// tiles has one for each.
+// checkFiles looks at the picture of the page. One that is in tiles is as high
+// as they reach, each where the facts say that it lies.
 func checkFiles(z *zip.Reader, c call) error {
-	f, err := z.Open("evidence/full.png")
+	b, err := fs.ReadFile(z, "evidence/facts.json")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	height, err := pngHeightOf(f)
-	if err != nil {
+	var facts capture.Facts
+	if err := json.Unmarshal(b, &facts); err != nil {
 		return err
 	}
-	if height < c.Height {
-		return fmt.Errorf("picture is %d pixels high, want at least %d", height, c.Height)
+	tiles := facts.Tiles
+	if len(tiles) == 0 {
+		tiles = []capture.Tile{{Path: "evidence/full.png"}}
+	}
+	bottom := 0
+	for i, p := range tiles {
+		height, err := heightIn(z, p.Path)
+		if err != nil {
+			return err
+		}
+		if p.Y != bottom-p.Overlap || len(tiles) > 1 && height != p.Height || i > 0 && p.Overlap < 1 {
+			return fmt.Errorf("tile of %d rows below row %d is said to lie elsewhere: %+v", height, bottom, p)
+		}
+		bottom = p.Y + height
+	}
+	if bottom < c.Height {
+		return fmt.Errorf("picture is %d pixels high, want at least %d", bottom, c.Height)
 	}
 	return nil
+}
+
+// heightIn reads the height of a picture in a package.
+func heightIn(z *zip.Reader, name string) (int, error) {
+	f, err := z.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return pngHeightOf(f)
 }

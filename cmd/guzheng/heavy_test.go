@@ -50,6 +50,7 @@ func TestHeavyPages(t *testing.T) {
 		t.Run(h.page.Name, func(t *testing.T) {
 			j := judged{kept: h.kept}
 			t.Run("server", h.server)
+			t.Run("picture", h.pictured)
 			t.Run("gowarc", j.gowarc)
 			t.Run("warcio", j.warcio)
 		})
@@ -198,6 +199,18 @@ func (h *heavy) server(t *testing.T) {
 	}
 	if h.page.Name == "long" && lazy != lazyPictures {
 		t.Errorf("%d of %d lazy pictures were recorded", lazy, lazyPictures)
+	}
+}
+
+// pictured wants the whole page in the picture, of one piece or in tiles.
+func (h *heavy) pictured(t *testing.T) {
+	z, err := zip.OpenReader(h.kept.Package)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	if err := checkFiles(&z.Reader, call{Height: h.page.Height}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,5 +12,7 @@
 // after the evidence and proves nothing by itself: it carries the digests
 // by which the package can be checked, the verdict with what could not be
 // told, and every weakness the view knows of. A printed picture is a
-// derivative; the original is in the package.
+// derivative; the original is in the package. Of a tall page the originals
+// are tiles, put together while it is printed: each part names those it is
+// from, and none of the page is printed when one of them cannot be read.
 package sheet

@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"guzheng/report"
+	"guzheng/report/pdf"
 	"guzheng/report/words"
 )
 
@@ -29,4 +30,32 @@ func Steps(v report.View, c *words.Catalogue) []string {
 // Weaknesses are the numbered remarks.
 func Weaknesses(v report.View, c *words.Catalogue) []string {
 	return (&sheet{v: v, w: c}).weaknesses()
+}
+
+// Captions returns what is kept on every page for the caption of the whole
+// picture and what each of them takes, in millimetres.
+func Captions(v report.View, c *words.Catalogue) (room float64, takes []float64, err error) {
+	doc, err := pdf.New(pdf.Info{Lang: c.Lang(), Created: dated(v)})
+	if err != nil {
+		return 0, nil, err
+	}
+	f := &wholePicture{sheet: &sheet{v: v, w: c, doc: doc, flow: pdf.NewFlow(doc, frame)}}
+	f.begun = f.flow.Y
+	if !f.find() {
+		return 0, nil, report.ErrScattered
+	}
+	if f.p, err = f.read(); err != nil {
+		return 0, nil, err
+	}
+	defer f.p.Close()
+	plain, err := readPlain(f.p)
+	if err != nil {
+		return 0, nil, err
+	}
+	f.cut(plain)
+	for i := range f.slices {
+		lines := doc.Wrap(quietStyle, f.told(f.stretch(i)), frame.Width())
+		takes = append(takes, float64(len(lines))*quietStyle.Leading())
+	}
+	return f.captionRoom(), takes, nil
 }

@@ -168,9 +168,9 @@ func (s *sheet) differs(kind string) string {
 }
 
 // stitched reports whether a picture was put together from tiles, which the
-// browser made.
+// browser made, and kept beside them, as captures did at first.
 func (s *sheet) stitched(m report.Member) bool {
-	return m.Kind == capture.FileFull && len(s.tiles()) > 0
+	return m.Kind == capture.FileFull && len(s.tileFiles()) > 0
 }
 
 // remark points from a picture in the list to its print.

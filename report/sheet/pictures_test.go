@@ -7,15 +7,12 @@ import (
 	"image/draw"
 	"image/png"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"guzheng/capture"
-	"guzheng/capture/raster"
 	"guzheng/report"
 	"guzheng/report/sheet"
 	"guzheng/report/words"
@@ -58,30 +55,20 @@ func tiled(v *report.View, n int) {
 	v.Members = append(v.Members, report.Member{Path: "evidence/thumbnail.png", Kind: capture.FileThumbnail, MediaType: "image/png", Written: begun, Digest: capture.Digest{Bytes: 5, SHA256: sum("thumb"), SM3: sum("sm3thumb")}})
 }
 
+// Captures kept a picture that was put together beside the tiles at first.
 func TestStitchedPictureIsCalledSo(t *testing.T) {
 	v := showing(striped(t, 1280, 4000))
 	tiled(&v, 13)
+	step(&v, "picture.full", "width", 1280.0, "height", 4000.0, "tiles", 13.0, "overlap", 16.0)
 	have := text(t, write(t, v, "zh-CN"))
 	wantText(t, have, "像素行 1 至", "本图 evidence/full.png 由 13 幅分段截图（evidence/full-001.png 至 evidence/full-013.png）拼接而成", "1280×4000 像素", "至 4000。",
-		"全页分段截图", "附图二的原图", "拍照录像（分段截屏）", "由分段截图拼接生成", "拼接图，见附图二", "首屏缩略图", "由首屏截图缩小生成")
+		"全页分段截图", "附图二的原图", "拍照录像（分段截屏）", "由分段截图拼接生成", "拼接图，见附图二", "首屏缩略图", "由首屏截图缩小生成", "将 13 幅分段截图（重叠 16 像素）拼接为全页截图")
 	for _, never := range []string{"原图evidence/full.png", "拍照录像（全页截屏）", "见附图二）"} {
 		if strings.Contains(have, never) {
 			t.Errorf("the sheet says %s", never)
 		}
 	}
 	wantText(t, text(t, write(t, v, "en")), "evidence/full.png is put together from 13 tiles (evidence/full-001.png to evidence/full-013.png)")
-	have = text(t, write(t, showing(striped(t, 1280, 4000)), "zh-CN"))
-	wantText(t, have, "原图 evidence/full.png，1280×4000 像素", "拍照录像（全页截屏）")
-	if strings.Contains(have, "拼接") {
-		t.Error("a picture of one piece is called stitched")
-	}
-}
-
-func TestTilesAlone(t *testing.T) {
-	v := showing(nil)
-	without(&v, capture.FileFull)
-	tiled(&v, 3)
-	wantText(t, text(t, write(t, v, "zh-CN")), "全页截图未能拼接，共取得分段截图 3 幅")
 }
 
 // TestWidePicture wants a picture wider than print can show made smaller,
@@ -179,30 +166,25 @@ func TestTallPageInLittleMemory(t *testing.T) {
 	needFonts(t)
 	page, _ := shop()
 	top()
-	var tiles []raster.Tile
-	for range 20 { // of 5,200 rows, less 4,000 in all
-		tiles = append(tiles, raster.Tile{Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(page)), nil }})
-	}
-	name := filepath.Join(t.TempDir(), "full.png")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	made, err := raster.Stitch(f, tiles, 200)
-	if err != nil {
-		t.Fatal(err)
-	}
+	const count = 20 // tiles of 5,200 rows, less 3,800 in all
 	g := &gauge{}
 	v := exampleView()
-	tiled(&v, len(tiles))
+	without(&v, capture.FileFull)
+	tiled(&v, count)
+	for i := range count {
+		p := capture.Tile{Path: fmt.Sprintf("evidence/full-%03d.png", i+1), Y: i * 5000, Width: 1280, Height: 5200}
+		if i > 0 {
+			p.Overlap = 200
+		}
+		v.Facts.Tiles = append(v.Facts.Tiles, p)
+	}
+	height := v.Facts.Tiles[count-1].Y + 5200
 	open := v.Open
 	v.Open = func(path string) (io.ReadCloser, error) {
-		if path != "evidence/full.png" {
+		if !strings.HasPrefix(path, "evidence/full-") {
 			return open(path)
 		}
-		r, err := os.Open(name)
-		return gaugedReader{r, g}, err
+		return gaugedReader{io.NopCloser(bytes.NewReader(page)), g}, nil
 	}
 	c, err := words.New("zh-CN")
 	if err != nil {
@@ -214,8 +196,8 @@ func TestTallPageInLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	const most = 128 << 20
-	t.Logf("%v rows, %d bytes of PDF, %d MB in use at most", made.Height, out.n, g.peak>>20)
-	if made.Height < 100_000 || g.peak > most {
-		t.Errorf("%d MB in use for %d rows, more than %d", g.peak>>20, made.Height, most>>20)
+	t.Logf("%v rows, %d bytes of PDF, %d MB in use at most", height, out.n, g.peak>>20)
+	if height < 100_000 || g.peak > most {
+		t.Errorf("%d MB in use for %d rows, more than %d", g.peak>>20, height, most>>20)
 	}
 }

@@ -185,6 +185,9 @@ func (s *sheet) variant(e capture.Entry) string {
 		end, other = ".at", e.Data["at"] != nil
 	case "picture.full":
 		end, other = ".tiles", count(e.Data["tiles"]) > 1
+		if s.holds(capture.FileFull) {
+			end = ".stitched"
+		}
 	case "socket.closed":
 		why, _ := e.Data["truncated"].(string)
 		end, other = ".cut", why != ""

@@ -37,7 +37,7 @@ func stepViews() []struct {
 		{"socket.closed", []any{"url", "ws://x/", "messages", 7.0, "left", 2.0, "truncated", "length"}, "套接字连接记录结束（超过上限），保存消息7条，未保存2条：ws://x/"},
 		{"browser.message", []any{"level", "error", "source", "network", "text", "404", "url", ""}, "浏览器发出错误信息（网络），原文：404；相关网址：未记录"},
 		{"artefact.missing", []any{"artefact", "picture.second", "detail", "x"}, "文件未能取得：再次打开时的截图（x）"},
-		{"picture.full", []any{"width", 1280.0, "height", 20000.0, "tiles", 3.0, "overlap", 16.0}, "将3幅分段截图（重叠16像素）拼接为全页截图，1280×20000像素"},
+		{"picture.full", []any{"width", 1280.0, "height", 20000.0, "tiles", 3.0, "overlap", 16.0}, "全页截图分3幅截取完毕，合计1280×20000像素，已逐一核对相邻两幅的重叠部分（16像素）"},
 		{"picture.full", []any{"width", 1280.0, "height", 2000.0, "tiles", 1.0}, "截取全页图片，1280×2000像素"},
 		{"picture.seam", []any{"row", 7984.0, "rows", 2.0, "pixels", 31.0}, "全页截图像素行7985处，相邻两幅分段截图的重叠部分有2行、31个像素不一致"},
 		{"picture.tile", []any{"path", "evidence/full-001.png"}, ""},
