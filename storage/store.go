@@ -1,10 +1,11 @@
 // Package storage says what is asked of a place that keeps evidence. The
-// drivers live below it (dir; later s3) and pass the suite in storetest.
+// drivers live below it (dir, s3) and pass the suite in storetest.
 //
 // Life of an object: Put streams it under a key that must be new, makes it
 // durable, locks it until a date and reads it back; from then on it can be
-// opened and listed, its date can be extended, and nothing in this interface
-// can change or remove it.
+// opened and listed, its date can be extended and a legal hold laid on it,
+// and nothing in Store can change or remove it. A Remover can, once the date
+// has passed and no hold is on it.
 //
 // Trust: a store is trusted for availability only. Whoever controls it can
 // withhold or destroy objects; an altered object is noticed, because every
@@ -26,16 +27,27 @@ var (
 	ErrConflict = errors.New("object exists with other content")
 	ErrAltered  = errors.New("object does not have the digest it was stored with")
 	ErrShorten  = errors.New("retention cannot be shortened")
+	ErrRetained = errors.New("object is retained")
 )
 
-// An Object is what a store knows of one stored sequence of bytes.
+// An Object is what a store knows of one stored sequence of bytes. Every
+// field is what the store said when it was asked, not what it was told: an
+// Object that Put returned is the read-back, and evidence of the lock.
 type Object struct {
 	Key    string    `json:"key"`
 	Bytes  int64     `json:"bytes"`
 	SHA256 string    `json:"sha256"`
 	Stored time.Time `json:"stored"`
-	Until  time.Time `json:"until"` // retained at least until then
-	Lock   Lock      `json:"lock"`  // what enforces the retention
+	Until  time.Time `json:"until"`          // retained at least until then
+	Hold   bool      `json:"hold,omitempty"` // retained, whatever the date, until the hold is taken off
+	Lock   Lock      `json:"lock"`           // what enforces the retention
+
+	// Version is the store's own name for these bytes, empty where a store
+	// has one sequence of bytes per key.
+	Version string `json:"version,omitempty"`
+	// Mode is the store's own word for its lock ("COMPLIANCE"), empty where
+	// it has none.
+	Mode string `json:"mode,omitempty"`
 }
 
 // A Lock names what keeps an object from being removed before its date.
@@ -82,6 +94,21 @@ type Store interface {
 	// Extend moves the retention to a later date; an earlier one MUST give
 	// ErrShorten.
 	Extend(ctx context.Context, key string, until time.Time) (Object, error)
+	// Hold lays a legal hold on the object or takes it off. An object on
+	// hold is retained beyond its date. Asking for what is so already MUST
+	// succeed.
+	Hold(ctx context.Context, key string, on bool) (Object, error)
+}
+
+// A Remover is a Store that can give up what it no longer has to keep. It is
+// an interface of its own because what stores evidence needs no right to
+// remove any.
+type Remover interface {
+	// Remove removes the object. It MUST give ErrRetained and leave the
+	// object alone while its date has not passed or a hold is on it, also
+	// when the store itself would let it go. ErrAltered objects stay too:
+	// what is wrong with them is to be found out first.
+	Remove(ctx context.Context, key string) error
 }
 
 // An Entry is one row of the catalogue: what a person looks for and where

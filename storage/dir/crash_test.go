@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -120,6 +121,43 @@ func TestPutStopped(t *testing.T) {
 			if step.there && !errors.Is(err, storage.ErrConflict) || !step.there && err != nil {
 				t.Errorf("Put of others = %v", err)
 			}
+		})
+	}
+}
+
+// TestRemoveStopped interrupts Remove after each of its steps: the object is
+// whole or gone, and Remove or Put can finish.
+func TestRemoveStopped(t *testing.T) {
+	for step, there := range map[string]bool{"disowned": true, "removed": false} {
+		t.Run(step, func(t *testing.T) {
+			root := t.TempDir()
+			if _, err := putIn(t.Context(), openStore(t, root), "a/k", "content"); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(root, func() time.Time { return until })
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := errors.New("stop")
+			s.step = func(done string) error {
+				if done == step {
+					return stop
+				}
+				return nil
+			}
+			if err := s.Remove(t.Context(), "a/k"); !errors.Is(err, stop) {
+				t.Fatalf("Remove = %v, want the stop", err)
+			}
+			s.step = nil
+			if there {
+				if err := opens(t, s, "content"); err != nil {
+					t.Error(err)
+				}
+				if err := s.Remove(t.Context(), "a/k"); err != nil {
+					t.Errorf("Remove again = %v", err)
+				}
+			}
+			afterStop(t, root, false)
 		})
 	}
 }

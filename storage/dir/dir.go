@@ -8,13 +8,16 @@
 // fails if the name is taken, and renames the intent to the record
 // (KEY~meta.json), syncing the directory after each. A process killed
 // anywhere leaves either no object or a whole one; storage/README.md lists
-// the states. Neither "~" file can be a key, so List never shows them.
+// the states. Neither "~" file can be a key, so List never shows them. Extend
+// and Hold rewrite the record; Remove, after the date and without a hold,
+// goes the way of Put backwards.
 //
 // Trust: tamper-evident, not tamper-proof. Whoever may write the directory
 // can change or remove files. Changed bytes, a missing file and a missing
 // record all give ErrAltered; but someone who changes file and record
 // together is caught only by the seal, and someone who removes both only by
-// the log.
+// the log. Date and hold bind this program and nobody else: they lie in the
+// record, and "has passed" is by this machine's clock.
 package dir
 
 import (
@@ -167,39 +170,6 @@ func (s *Store) openChecked(ctx context.Context, key string) (*os.File, record, 
 		return nil, rec, err
 	}
 	return f, rec, nil
-}
-
-// Extend implements storage.Store. Nothing but the record changes.
-func (s *Store) Extend(_ context.Context, key string, until time.Time) (storage.Object, error) {
-	rec, err := s.extend(key, until)
-	if err != nil {
-		return storage.Object{}, fmt.Errorf("extending retention of %s: %w", label(key), err)
-	}
-	return rec.object(), nil
-}
-
-func (s *Store) extend(key string, until time.Time) (record, error) {
-	if err := storage.CheckKey(key); err != nil {
-		return record{}, err
-	}
-	release, err := s.hold(stripe(key))
-	if err != nil {
-		return record{}, err
-	}
-	defer release()
-	got, err := s.look(key)
-	if err != nil {
-		return record{}, err
-	}
-	if err := got.sound(); err != nil {
-		return record{}, err
-	}
-	if until.Before(got.rec.Until) {
-		return record{}, fmt.Errorf("%w: from %s to %s", storage.ErrShorten,
-			got.rec.Until.Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-	}
-	got.rec.Until = until.UTC().Round(0)
-	return got.rec, s.settle(got.rec)
 }
 
 // known returns the record of a sound object. Readers take no lock; what

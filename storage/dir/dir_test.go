@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,19 +47,41 @@ func putIn(ctx context.Context, s *Store, key, content string) (storage.Object, 
 	return s.Put(ctx, key, strings.NewReader(content), wantOf(content))
 }
 
-func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storage.Store { return openStore(t, t.TempDir()) })
+var huge = flag.Int64("huge", 192, "length of the suite's largest object, in `megabytes`")
+
+// suite tells the suite of this driver; without links, of file systems that
+// have none.
+func suite(links bool) storetest.Driver {
+	now := stored
+	d := storetest.Driver{
+		Open: func(t *testing.T) storage.Store {
+			s, err := Open(t.TempDir(), func() time.Time { return now })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !links {
+				s.link = func(from, to string) error {
+					return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.EPERM}
+				}
+			}
+			return s
+		},
+		Soon: func() time.Time { return now.Add(time.Second) },
+		Pass: func(_ *testing.T, date time.Time) {
+			if now.Before(date) {
+				now = date
+			}
+		},
+	}
+	if links && !testing.Short() {
+		d.Huge, d.Memory = *huge<<20, 128<<20
+	}
+	return d
 }
 
-func TestConformanceWithoutLinks(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storage.Store {
-		s := openStore(t, t.TempDir())
-		s.link = func(from, to string) error {
-			return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.EPERM}
-		}
-		return s
-	})
-}
+func TestConformance(t *testing.T) { storetest.Run(t, suite(true)) }
+
+func TestConformanceWithoutLinks(t *testing.T) { storetest.Run(t, suite(false)) }
 
 // files lists the store's files but for locks, with their modes.
 func files(t testing.TB, root string) map[string]string {

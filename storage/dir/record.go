@@ -30,12 +30,13 @@ type record struct {
 	SHA256 string    `json:"sha256"`
 	Stored time.Time `json:"stored"`
 	Until  time.Time `json:"until"`
+	Hold   bool      `json:"hold,omitempty"`
 }
 
 func (r record) object() storage.Object {
 	return storage.Object{
 		Key: r.Key, Bytes: r.Bytes, SHA256: r.SHA256,
-		Stored: r.Stored, Until: r.Until, Lock: storage.LockHash,
+		Stored: r.Stored, Until: r.Until, Hold: r.Hold, Lock: storage.LockHash,
 	}
 }
 

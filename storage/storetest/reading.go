@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,37 +91,77 @@ func readAt(t *testing.T, s storage.Store) {
 	}
 }
 
-// large streams 32 MB that exist nowhere as a whole.
-func large(t *testing.T, s storage.Store) {
-	const size = 32 << 20
+// huge streams an object that exists nowhere as a whole.
+func (d Driver) huge(t *testing.T, s storage.Store) {
+	size := d.Huge
+	if size == 0 {
+		size = 32 << 20
+	}
 	h := sha256.New()
 	if _, err := io.CopyN(h, &counter{}, size); err != nil {
 		t.Fatal(err)
 	}
 	w := storage.Want{Bytes: size, SHA256: hex.EncodeToString(h.Sum(nil)), Until: until}
-	if _, err := s.Put(t.Context(), "large", io.LimitReader(&counter{}, size), w); err != nil {
-		t.Fatal(err)
+	used := peak(t, func() {
+		if _, err := s.Put(t.Context(), "huge", io.LimitReader(&counter{}, size), w); err != nil {
+			t.Fatal(err)
+		}
+		d.readHuge(t, s, w)
+	})
+	t.Logf("%d bytes stored and read in at most %d bytes of memory", size, used)
+	if d.Memory > 0 && used > d.Memory {
+		t.Errorf("%d bytes of memory, at most %d allowed", used, d.Memory)
 	}
-	c, _, err := s.Open(t.Context(), "large")
+}
+
+func (d Driver) readHuge(t *testing.T, s storage.Store, w storage.Want) {
+	c, _, err := s.Open(t.Context(), "huge")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	h.Reset()
-	if n, err := io.Copy(h, c); err != nil || n != size || hex.EncodeToString(h.Sum(nil)) != w.SHA256 {
+	h := sha256.New()
+	if n, err := io.Copy(h, c); err != nil || n != w.Bytes || hex.EncodeToString(h.Sum(nil)) != w.SHA256 {
 		t.Errorf("read %d bytes, %v, sha256 %x", n, err, h.Sum(nil))
 	}
 	p, q := make([]byte, 5000), make([]byte, 5000)
-	const off = 16<<20 + 3
+	off := w.Bytes/2 + 3
 	if _, err := c.ReadAt(p, off); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&counter{n: off}).Read(q); err != nil {
+	if _, err := (&counter{n: uint64(off)}).Read(q); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(p, q) {
 		t.Error("a range in the middle differs")
 	}
+}
+
+// peak returns the most memory that this process occupied during f, in
+// bytes: resident memory where the kernel tells, else what the runtime has
+// from the system.
+func peak(t *testing.T, f func()) int64 {
+	t.Helper()
+	debug.FreeOSMemory()
+	// 5 resets the high-water mark, see proc_pid_clear_refs(5).
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Logf("resident memory is not told here: %v", err)
+		f()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.Sys)
+	}
+	f()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmHWM:")
+	var kb int64
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatalf("reading VmHWM: %v", err)
+	}
+	return kb << 10
 }
 
 // A counter yields bytes that depend on their position, without end.

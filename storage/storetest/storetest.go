@@ -1,11 +1,13 @@
 // Package storetest is the suite that every driver of storage.Store passes.
 //
-// Life of a run: a driver's test calls Run with a function that opens an
-// empty store; each case opens its own.
+// Life of a run: a driver's test calls Run with a Driver, whose Open gives
+// an empty store; each case opens its own. A driver that talks to a server
+// also calls Faults, with stores that reach it through a Line.
 //
 // Trust: the suite shows that a driver keeps the contract while nothing
-// interferes. What happens when it is killed, or when somebody changes its
-// bytes behind its back, each driver tests by itself.
+// interferes, and Faults that a bad line loses and doubles nothing. What
+// happens when a driver is killed, or when somebody changes its bytes behind
+// its back, each driver tests by itself.
 package storetest
 
 import (
@@ -25,9 +27,26 @@ import (
 	"guzheng/storage"
 )
 
-// Run runs all cases, each with a store of its own from open. Dates are in
-// the future and whole seconds, because some stores accept no others.
-func Run(t *testing.T, open func(t *testing.T) storage.Store) {
+// A Driver is what the suite has to be told of a driver.
+type Driver struct {
+	// Open returns an empty store. It MUST also be a storage.Remover.
+	Open func(t *testing.T) storage.Store
+	// Soon is a date that has not passed by the store's clock and will
+	// before long, in whole seconds.
+	Soon func() time.Time
+	// Pass returns when the date has passed by the store's clock: a test's
+	// own clock is set forward, a server's is waited for.
+	Pass func(t *testing.T, date time.Time)
+	// Huge is the length of the largest object, in bytes; 0 is 32 MiB.
+	Huge int64
+	// Memory is what the process may occupy at most while the huge object
+	// is put and read, in bytes; 0 asks for no limit.
+	Memory int64
+}
+
+// Run runs all cases, each with a store of its own. Dates are whole seconds,
+// because some stores accept no others.
+func Run(t *testing.T, d Driver) {
 	t.Helper()
 	for _, c := range []struct {
 		name string
@@ -41,6 +60,10 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"broken content leaves nothing", broken},
 		{"cancelled context leaves nothing", cancelled},
 		{"retention", retention},
+		{"hold", hold},
+		{"removal is refused before the date", removeLocked},
+		{"hold outlives the date", d.holdOutlives},
+		{"removal after the date", d.removeExpired},
 		{"list in order of keys", list},
 		{"list can be stopped", listStop},
 		{"read at", readAt},
@@ -48,9 +71,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"missing object", missing},
 		{"concurrent writers of one key", race},
 		{"reading while writing", readWhileWriting},
-		{"large object", large},
+		{"huge object", d.huge},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		t.Run(c.name, func(t *testing.T) { c.test(t, d.Open(t)) })
 	}
 }
 
@@ -226,32 +249,6 @@ func cancelled(t *testing.T, s storage.Store) {
 	}
 }
 
-func retention(t *testing.T, s storage.Store) {
-	put(t, s, "k", "content")
-	extended := until.Add(24 * time.Hour)
-	for _, step := range []struct {
-		to   time.Time
-		want error
-	}{
-		{until.Add(-time.Second), storage.ErrShorten},
-		{until, nil},
-		{extended, nil},
-		{until, storage.ErrShorten},
-		{time.Time{}, storage.ErrShorten},
-	} {
-		o, err := s.Extend(t.Context(), "k", step.to)
-		if !errors.Is(err, step.want) {
-			t.Errorf("Extend(%v) = %v, want %v", step.to, err, step.want)
-		}
-		if err == nil && !o.Until.Equal(step.to) {
-			t.Errorf("Extend(%v) gives %v", step.to, o.Until)
-		}
-	}
-	if o := holds(t, s, "k", "content"); !o.Until.Equal(extended) {
-		t.Errorf("until = %v, want %v", o.Until, extended)
-	}
-}
-
 func badKeys(t *testing.T, s storage.Store) {
 	for _, key := range []string{
 		"", ".", "..", "/", "/etc/x", "../x", "a/../x", "a/./x", "a//x", "a/", `a\x`, `..\x`, "a\x00", "a\n", "a b", "a:b", "~a",
@@ -271,6 +268,9 @@ func badKeys(t *testing.T, s storage.Store) {
 		check("Open", err)
 		_, err = s.Extend(t.Context(), key, until)
 		check("Extend", err)
+		_, err = s.Hold(t.Context(), key, true)
+		check("Hold", err)
+		check("Remove", remover(t, s).Remove(t.Context(), key))
 	}
 	if got := keys(t, s, ""); len(got) > 0 {
 		t.Errorf("List gives %q, want nothing", got)
@@ -289,6 +289,12 @@ func missing(t *testing.T, s storage.Store) {
 		}
 		if _, err := s.Extend(t.Context(), key, until); !errors.Is(err, storage.ErrNotExist) {
 			t.Errorf("Extend(%s) = %v, want ErrNotExist", key, err)
+		}
+		if _, err := s.Hold(t.Context(), key, true); !errors.Is(err, storage.ErrNotExist) {
+			t.Errorf("Hold(%s) = %v, want ErrNotExist", key, err)
+		}
+		if err := remover(t, s).Remove(t.Context(), key); !errors.Is(err, storage.ErrNotExist) {
+			t.Errorf("Remove(%s) = %v, want ErrNotExist", key, err)
 		}
 	}
 }
