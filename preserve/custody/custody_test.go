@@ -367,6 +367,19 @@ func TestAltered(t *testing.T) {
 	}
 }
 
+// TestOtherHistory wants an act that is signed but does not rest on the act
+// before it to be refused.
+func TestOtherHistory(t *testing.T) {
+	s := newShelf(t)
+	ctx := t.Context()
+	c, err := s.Hold(ctx, s.entry, "C-1", by(lin))
+	want(t, err, nil)
+	c.sums[0] = strings.Repeat("0", 64)
+	want(t, s.store(ctx, c, Act{Kind: Held, By: lin, Reason: "r", Case: "C-2", Package: c.Acts[0].Package}), nil)
+	_, err = Read(ctx, s.Store, pkgKey)
+	want(t, err, ErrAct, "stands as act 2")
+}
+
 func forget(t *testing.T, dir, suffix string) {
 	t.Helper()
 	for _, more := range []string{"", "~meta.json"} {
