@@ -50,12 +50,13 @@ func FindChromium(path string) (string, error) {
 // listens there. Each capture's context has the guard as its own proxy.
 const nowhere = "127.0.0.1:9"
 
-// switches are the browser's flags in order. Each either cuts traffic that
-// is not the page's or makes pictures repeatable.
+// switches are the browser's flags in order. Beside the way that we speak to
+// it, each either cuts traffic that is not the page's or makes pictures
+// repeatable.
 func switches(sandbox bool) []string {
 	s := []string{
 		"headless",
-		"remote-debugging-pipe",
+		"remote-debugging-pipe=cbor",
 		"proxy-server=socks5://" + nowhere,
 		"proxy-bypass-list=<-loopback>",
 		"host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

@@ -1,25 +1,35 @@
 // Package devtools speaks the Chrome DevTools Protocol with one browser, on
 // as many sessions as the browser opens: tabs, frames in processes of their
-// own, workers. The wire and the types of the protocol are chromedp's
-// (chromedp.PipeConn, cdproto); its model of one session a tab is not used,
-// because a frame or worker must be held before its first request until it
-// is instrumented, and everything it does belongs to the same capture.
+// own, workers. The types of the protocol are cdproto's; chromedp's model of
+// one session a tab is not used, because a frame or worker must be held before
+// its first request until it is instrumented, and everything it does belongs
+// to the same capture.
+//
+// The wire is CBOR (--remote-debugging-pipe=cbor), which is what the parts of
+// Chromium speak among themselves. With JSON, it writes and we read pictures
+// and bodies as base64, and every message twice. An answer means the same in
+// both: TestSameAsJSON compares them.
 //
 // Life of a message: Conn.read takes it off the pipe. A reply wakes the call
-// that waits for it. An event goes to the handler of its session, in the
-// order in which the browser sent it; a Target.attachedToTarget event first
-// makes the new session known, with the handler of the session that it came
-// from, so that no event of a child is lost. Handlers run on the reading
-// goroutine and must return at once.
+// that waits for it, which has its result read into the type of the protocol.
+// An event goes to the handler of its session, in the order in which the
+// browser sent it; a Target.attachedToTarget event first makes the new session
+// known, with the handler of the session that it came from, so that no event
+// of a child is lost. Handlers run on the reading goroutine and must return at
+// once.
 //
 // Trust: the browser process is believed. A page that takes it over can say
-// anything on these pipes; nothing a page can do from inside its sandbox
-// reaches them.
+// anything on these pipes. What a session tells is written by the process that
+// renders the page, and the browser looks at nothing but the session that it
+// names: a page that has taken over that process, though still in its sandbox,
+// can lie of itself and, by a false length, of others. A page that has not
+// only chooses texts and how deep they are nested: what cannot be read in an
+// event or result is an error of that event or call, while a message that is
+// none, or names a thing twice, ends the connection.
 package devtools
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,24 +39,30 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
-	"github.com/chromedp/chromedp"
 )
 
 // ErrGone is wrapped by the error of a call whose browser or session ended.
 var ErrGone = errors.New("browser or target is gone")
 
-// An Event is one event of one session. Params is the raw JSON; Decode makes
-// the protocol's type of it.
+// An Event is one event of one session. Params is as the browser sent it;
+// Decode makes the protocol's type of it.
 type Event struct {
 	Session *Session
 	Method  string
-	Params  jsonv2.Value
+	Params  Value
 }
 
 // Decode returns the event as a pointer to its cdproto type.
 func (e Event) Decode() (any, error) {
-	m := cdproto.Message{Method: cdproto.MethodType(e.Method), Params: e.Params}
-	return cdproto.UnmarshalMessage(&m, chromedp.DefaultUnmarshalOptions)
+	m := cdproto.Message{Method: cdproto.MethodType(e.Method), Params: jsonv2.Value("{}")}
+	v, err := cdproto.UnmarshalMessage(&m, options())
+	if err == nil && len(e.Params) > 0 {
+		err = e.Session.conn.types.decode(e.Params, v)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decoding %s: %w", e.Method, err)
+	}
+	return v, nil
 }
 
 // A Handler takes the events of a session. It runs on the goroutine that
@@ -56,9 +72,10 @@ type Handler func(Event)
 // A Conn is the connection to one browser. Its methods may be called from
 // several goroutines.
 type Conn struct {
-	pipe *chromedp.PipeConn
-	root *Session
-	gone chan struct{} // closed when the pipe is
+	pipe  *pipe
+	types fillers
+	root  *Session
+	gone  chan struct{} // closed when the pipe is
 
 	mu       sync.Mutex
 	next     int64
@@ -67,9 +84,9 @@ type Conn struct {
 }
 
 // Open starts to read from a browser that was started with
-// --remote-debugging-pipe. Events of the browser itself go to handle.
+// --remote-debugging-pipe=cbor. Events of the browser itself go to handle.
 func Open(r io.ReadCloser, w io.WriteCloser, handle Handler) *Conn {
-	c := &Conn{pipe: chromedp.NewPipeConn(r, w), gone: make(chan struct{}),
+	c := &Conn{pipe: newPipe(r, w), gone: make(chan struct{}),
 		calls: map[int64]pending{}, sessions: map[target.SessionID]*Session{}}
 	c.root = &Session{conn: c, handle: handle, gone: make(chan struct{})}
 	go c.read()
@@ -106,16 +123,16 @@ func (s *Session) Parent() *Session { return s.parent }
 // Gone is closed when the session was detached or the browser ended.
 func (s *Session) Gone() <-chan struct{} { return s.gone }
 
-// A pending call waits for its reply; message is nil when its session ended.
+// A pending call waits for its reply.
 type pending struct {
 	session *Session
-	done    func(*cdproto.Message)
+	done    func(*message)
 }
 
 // Call sends a command and decodes its result.
 func (s *Session) Call(ctx context.Context, method string, params, result any) error {
-	reply := make(chan *cdproto.Message, 1)
-	id, err := s.post(method, params, func(m *cdproto.Message) { reply <- m })
+	reply := make(chan *message, 1)
+	id, err := s.post(method, params, func(m *message) { reply <- m })
 	if err != nil {
 		return err
 	}
@@ -124,7 +141,7 @@ func (s *Session) Call(ctx context.Context, method string, params, result any) e
 		s.conn.forget(id)
 		return ctx.Err()
 	case m := <-reply:
-		return decode(method, m, result)
+		return s.conn.decode(method, m, result)
 	}
 }
 
@@ -133,9 +150,9 @@ func (s *Session) Call(ctx context.Context, method string, params, result any) e
 // after it. done runs on the reading goroutine and must return at once; it
 // is called exactly once, with ErrGone when the session ended first.
 func Begin[P, R any](s *Session, c cdp.Command[P, R], params P, done func(R, error)) {
-	_, err := s.post(c.Method, params, func(m *cdproto.Message) {
+	_, err := s.post(c.Method, params, func(m *message) {
 		var r R
-		err := decode(c.Method, m, &r)
+		err := s.conn.decode(c.Method, m, &r)
 		done(r, err)
 	})
 	if err != nil {
@@ -146,7 +163,7 @@ func Begin[P, R any](s *Session, c cdp.Command[P, R], params P, done func(R, err
 
 // Post sends a command whose result nobody waits for.
 func (s *Session) Post(method string, params any) error {
-	_, err := s.post(method, params, func(*cdproto.Message) {})
+	_, err := s.post(method, params, func(*message) {})
 	return err
 }
 
@@ -157,24 +174,27 @@ func (s *Session) Subscribe(string) (<-chan jsonv2.Value, func()) {
 	return none, func() {}
 }
 
-func decode(method string, m *cdproto.Message, result any) error {
+func (c *Conn) decode(method string, m *message, result any) error {
 	switch {
-	case m == nil:
-		return fmt.Errorf("%s: %w", method, ErrGone)
-	case m.Error != nil:
-		return m.Error
+	case m.gone != nil:
+		return fmt.Errorf("%s: %w", method, m.gone)
+	case m.Failure != nil:
+		return m.Failure
 	case result == nil:
 		return nil
 	}
-	return jsonv2.Unmarshal(m.Result, result, chromedp.DefaultUnmarshalOptions)
+	if err := c.types.decode(m.Result, result); err != nil {
+		return fmt.Errorf("decoding the result of %s: %w", method, err)
+	}
+	return nil
 }
 
 // post writes the command; done gets its reply.
-func (s *Session) post(method string, params any, done func(*cdproto.Message)) (int64, error) {
+func (s *Session) post(method string, params any, done func(*message)) (int64, error) {
 	var b jsonv2.Value
 	if params != nil {
 		var err error
-		if b, err = jsonv2.Marshal(params, chromedp.DefaultMarshalOptions); err != nil {
+		if b, err = jsonv2.Marshal(params, options()); err != nil {
 			return 0, fmt.Errorf("encoding %s: %w", method, err)
 		}
 	}
@@ -188,9 +208,14 @@ func (s *Session) post(method string, params any, done func(*cdproto.Message)) (
 	id := c.next
 	c.calls[id] = pending{s, done}
 	c.mu.Unlock()
-	m := &cdproto.Message{ID: id, SessionID: s.id, Method: cdproto.MethodType(method), Params: b}
-	if err := c.pipe.Write(context.Background(), m); err != nil && c.forget(id) {
-		return 0, fmt.Errorf("%s: %w: %w", method, ErrGone, err)
+	m, err := encode(id, s.id, method, b)
+	if err != nil {
+		err = fmt.Errorf("encoding %s: %w", method, err)
+	} else if err = c.pipe.write(m); err != nil {
+		err = fmt.Errorf("%s: %w: %w", method, ErrGone, err)
+	}
+	if err != nil && c.forget(id) {
+		return 0, err
 	}
 	return id, nil
 }
@@ -207,9 +232,13 @@ func (c *Conn) forget(id int64) bool {
 // read runs until the pipe ends.
 func (c *Conn) read() {
 	for {
-		m := new(cdproto.Message)
-		if err := c.pipe.Read(context.Background(), m); err != nil {
-			c.end() // whatever ended it, the browser is gone
+		b, err := c.pipe.read()
+		m := new(message)
+		if err == nil {
+			err = c.types.decode(b, m)
+		}
+		if err != nil {
+			c.end(err) // whatever ended it, the browser is gone
 			return
 		}
 		if m.ID != 0 {
@@ -227,25 +256,25 @@ func (c *Conn) read() {
 }
 
 // event routes one event to the handler of its session.
-func (c *Conn) event(m *cdproto.Message) {
+func (c *Conn) event(m *message) {
 	c.mu.Lock()
 	s := c.root
-	if m.SessionID != "" {
-		s = c.sessions[m.SessionID]
+	if m.Session != "" {
+		s = c.sessions[m.Session]
 	}
 	if s == nil {
 		c.mu.Unlock()
 		return // detached
 	}
 	var orphans []pending
-	switch m.Method {
+	switch cdproto.MethodType(m.Method) {
 	case cdproto.EventTargetAttachedToTarget:
 		c.attached(s, m.Params)
 	case cdproto.EventTargetDetachedFromTarget:
 		var e struct {
 			SessionID target.SessionID `json:"sessionId"`
 		}
-		if json.Unmarshal(m.Params, &e) == nil {
+		if c.types.decode(m.Params, &e) == nil {
 			if child := c.sessions[e.SessionID]; child != nil {
 				orphans = c.detach(child)
 			}
@@ -254,17 +283,17 @@ func (c *Conn) event(m *cdproto.Message) {
 	handle := s.handle
 	c.mu.Unlock()
 	for _, call := range orphans {
-		call.done(nil)
+		call.done(&message{gone: ErrGone})
 	}
 	if handle != nil {
-		handle(Event{Session: s, Method: string(m.Method), Params: m.Params})
+		handle(Event{Session: s, Method: m.Method, Params: m.Params})
 	}
 }
 
 // attached makes a new session known. The lock is held.
-func (c *Conn) attached(from *Session, params jsonv2.Value) {
+func (c *Conn) attached(from *Session, params Value) {
 	var e target.EventAttachedToTarget
-	if err := jsonv2.Unmarshal(params, &e, chromedp.DefaultUnmarshalOptions); err != nil || e.TargetInfo == nil {
+	if err := c.types.decode(params, &e); err != nil || e.TargetInfo == nil {
 		return
 	}
 	c.sessions[e.SessionID] = &Session{conn: c, id: e.SessionID, info: *e.TargetInfo, parent: from,
@@ -307,8 +336,8 @@ func (s *Session) Conn() *Conn { return s.conn }
 // ID names the session.
 func (s *Session) ID() target.SessionID { return s.id }
 
-// end wakes everyone who waits.
-func (c *Conn) end() {
+// end wakes everyone who waits and tells them why.
+func (c *Conn) end(why error) {
 	c.mu.Lock()
 	var orphans []pending
 	for _, s := range c.sessions {
@@ -317,7 +346,7 @@ func (c *Conn) end() {
 	orphans = append(orphans, c.detach(c.root)...)
 	c.mu.Unlock()
 	for _, call := range orphans {
-		call.done(nil)
+		call.done(&message{gone: fmt.Errorf("%w: %w", ErrGone, why)})
 	}
 	close(c.gone)
 }

@@ -1,7 +1,7 @@
 package devtools
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,15 +13,16 @@ import (
 	"testing/synctest"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 )
 
 // A peer stands in the browser's place at the other end of the pipes. What it
-// says is one JSON value a line, ended by a zero byte as on the real ones.
+// says is written here as JSON.
 type peer struct {
 	t        *testing.T
-	commands *bufio.Reader
+	commands *pipe
 	in       io.Closer
 	out      *io.PipeWriter
 }
@@ -32,7 +33,7 @@ func connect(t *testing.T, handle Handler) (*Conn, *peer) {
 	t.Helper()
 	replies, out := io.Pipe()
 	in, commands := io.Pipe()
-	return Open(replies, commands, handle), &peer{t: t, commands: bufio.NewReader(in), in: in, out: out}
+	return Open(replies, commands, handle), &peer{t: t, commands: newPipe(in, nil), in: in, out: out}
 }
 
 // say sends messages; it returns when they were read, all but the last having
@@ -40,10 +41,20 @@ func connect(t *testing.T, handle Handler) (*Conn, *peer) {
 func (p *peer) say(messages ...string) {
 	p.t.Helper()
 	for _, m := range messages {
-		if _, err := io.WriteString(p.out, m+"\x00"); err != nil {
+		if _, err := p.out.Write(cbor(p.t, m)); err != nil {
 			p.t.Errorf("saying %s: %v", m, err)
 		}
 	}
+}
+
+// cbor makes a message of JSON.
+func cbor(t testing.TB, text string) Value {
+	t.Helper()
+	b, err := appendValue(nil, jsonv2.Value(text))
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return b
 }
 
 // A command is what the peer was told to do.
@@ -58,12 +69,16 @@ type command struct {
 func (p *peer) hear() command {
 	p.t.Helper()
 	var c command
-	b, err := p.commands.ReadBytes(0)
+	b, err := p.commands.read()
+	var text []byte
 	if err == nil {
-		err = json.Unmarshal(b[:len(b)-1], &c)
+		text, err = b.JSON()
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &c)
 	}
 	if err != nil {
-		p.t.Errorf("hearing %q: %v", b, err)
+		p.t.Errorf("hearing % x: %v", b, err)
 	}
 	return c
 }
@@ -94,11 +109,11 @@ type log []string
 
 func (l *log) handle(e Event) {
 	var p struct {
-		N         int
-		SessionID string
+		N         int    `json:"n"`
+		SessionID string `json:"sessionId"`
 	}
 	line := string(e.Session.ID())
-	if err := json.Unmarshal(e.Params, &p); err != nil {
+	if err := e.Session.conn.types.decode(e.Params, &p); err != nil {
 		line += " " + err.Error()
 	}
 	switch e.Method {
@@ -210,8 +225,11 @@ func TestCallsEnd(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *Conn, *peer){
 		"session": func(_ *testing.T, _ *Conn, p *peer) { p.say(detached("a")) },
 		"browser": func(_ *testing.T, _ *Conn, p *peer) { p.out.Close() },
-		"garbage": func(_ *testing.T, _ *Conn, p *peer) { p.say("no JSON") },
-		"cut":     func(_ *testing.T, _ *Conn, p *peer) { _, _ = io.WriteString(p.out, `{"method"`); p.out.Close() },
+		"garbage": func(_ *testing.T, _ *Conn, p *peer) { _, _ = p.out.Write([]byte(`{"method":"Test.event"}`)) },
+		"list":    func(_ *testing.T, _ *Conn, p *peer) { p.say(`[]`) },
+		"number":  func(_ *testing.T, _ *Conn, p *peer) { p.say(`{"id":"one"}`) },
+		"twice":   func(t *testing.T, _ *Conn, p *peer) { _, _ = p.out.Write(twice(t)) },
+		"cut":     func(t *testing.T, _ *Conn, p *peer) { _, _ = p.out.Write(cbor(t, numbered(1))[:30]); p.out.Close() },
 		"closed":  closed,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,6 +272,13 @@ func TestCallsEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// twice is a message with two session ids, as a page that has taken over the
+// process of its frame might send it to speak for another.
+func twice(t testing.TB) Value {
+	b := cbor(t, `{"method":"Test.event","sessionId":"a","sessionIx":"b"}`)
+	return bytes.Replace(b, []byte("sessionIx"), []byte("sessionId"), 1)
 }
 
 // A call whose context ends is forgotten: its late reply disturbs nobody.

@@ -49,15 +49,15 @@ type AccessNode struct {
 // how it found each name) and sends 350 bytes: a page of 70,000 DOM nodes
 // takes 5 s and 39 MB. Callers should not ask for pages of that size.
 func Accessible(ctx context.Context, s cdp.Session, frame cdp.FrameID) (AccessTree, error) {
-	var raw jsonv2.Value
-	if err := s.Call(ctx, accessibility.CommandGetFullAXTree, accessibility.GetFullAXTreeParams{FrameID: frame}, &raw); err != nil {
+	var answer axAnswer
+	if err := s.Call(ctx, accessibility.CommandGetFullAXTree, accessibility.GetFullAXTreeParams{FrameID: frame}, &answer); err != nil {
 		return AccessTree{}, fmt.Errorf("asking for the accessibility tree: %w", err)
 	}
-	t, err := reduce(raw)
-	if err != nil {
-		return AccessTree{}, fmt.Errorf("reading the accessibility tree: %w", err)
-	}
-	return t, nil
+	return reduce(answer), nil
+}
+
+type axAnswer struct {
+	Nodes []axNode `json:"nodes"`
 }
 
 // An axNode has the members of a protocol node that are of use; the others
@@ -95,13 +95,7 @@ func (v axValue) text() string {
 }
 
 // reduce makes a tree of a protocol answer.
-func reduce(raw []byte) (AccessTree, error) {
-	var answer struct {
-		Nodes []axNode `json:"nodes"`
-	}
-	if err := jsonv2.Unmarshal(raw, &answer, jsonv2.AllowInvalidUTF8(true)); err != nil {
-		return AccessTree{}, err
-	}
+func reduce(answer axAnswer) AccessTree {
 	index := make(map[string]int, len(answer.Nodes))
 	for i, n := range answer.Nodes {
 		index[n.ID] = i
@@ -140,7 +134,7 @@ func reduce(raw []byte) (AccessTree, error) {
 	if len(t.Nodes) > 0 {
 		t.URL, t.Nodes[0].URL = t.Nodes[0].URL, ""
 	}
-	return t, nil
+	return t
 }
 
 // idle reports whether a node says nothing.

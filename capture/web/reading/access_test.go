@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/page"
 	"github.com/google/go-cmp/cmp"
 )
@@ -90,10 +91,11 @@ func FuzzReduce(f *testing.F) {
 	f.Add([]byte(`{"nodes":[{"nodeId":"1","parentId":"2","childIds":["2"]},{"nodeId":"2","parentId":"1","childIds":["1"]}]}`))
 	f.Add([]byte(`{"nodes":null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		tree, err := reduce(raw)
-		if err != nil {
+		var answer axAnswer
+		if jsonv2.Unmarshal(raw, &answer, jsonv2.AllowInvalidUTF8(true)) != nil {
 			return
 		}
+		tree := reduce(answer)
 		for i, n := range tree.Nodes {
 			if n.Parent < 0 || n.Parent > i || i > 0 && n.Parent == i {
 				t.Fatalf("node %d has parent %d", i, n.Parent)
