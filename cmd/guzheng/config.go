@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"guzheng/capture"
+	"guzheng/preserve/custody"
 )
 
 // config is everything that can be set, in config.yaml under GUZHENG_HOME or
@@ -39,6 +40,11 @@ type config struct {
 	// CaseRetentionDays is how long evidence of a case is kept at least: a
 	// case file is kept for 30 years or for good, whatever the shop's duty.
 	CaseRetentionDays int `koanf:"case_retention_days"`
+
+	// FindingRetentionDays is how long evidence of a finding about food or
+	// health is kept at least, when a person puts it into that class: it can
+	// be punished for five years (Administrative Penalty Law art. 36).
+	FindingRetentionDays int `koanf:"finding_retention_days"`
 
 	Browser browserConfig `koanf:"browser"`
 	Clock   clockConfig   `koanf:"clock"`
@@ -100,7 +106,7 @@ type limitsConfig struct {
 
 func defaults() config {
 	return config{
-		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
+		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8, FindingRetentionDays: 5*365 + 2,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
 	}
@@ -186,9 +192,10 @@ func (c config) check(file string) error {
 	if c.Lang != "zh-CN" && c.Lang != "en" {
 		return fail(exitUsage, "use zh-CN or en", "configuration %s: language %q", file, c.Lang)
 	}
-	if c.RetentionDays < 1 || c.CaseRetentionDays < c.RetentionDays {
-		return fail(exitUsage, "case_retention_days cannot be shorter than retention_days",
-			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
+	if c.RetentionDays < 1 || c.FindingRetentionDays < c.RetentionDays || c.CaseRetentionDays < c.FindingRetentionDays {
+		return fail(exitUsage, "neither finding_retention_days nor case_retention_days can be shorter than the one before",
+			"configuration %s: retention_days %d, finding_retention_days %d, case_retention_days %d",
+			file, c.RetentionDays, c.FindingRetentionDays, c.CaseRetentionDays)
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
@@ -226,6 +233,14 @@ func (c config) retain(o capture.Order, kept time.Time) time.Time {
 		return kept.AddDate(0, 0, c.CaseRetentionDays)
 	}
 	return kept.AddDate(0, 0, c.RetentionDays)
+}
+
+// terms are the days of each class of retention.
+func (c config) terms() custody.Terms {
+	t := custody.DefaultTerms()
+	t[custody.Sweep], t[custody.Finding] = c.RetentionDays, c.FindingRetentionDays
+	t[custody.Case], t[custody.Archive] = c.CaseRetentionDays, max(c.CaseRetentionDays, t[custody.Archive])
+	return t
 }
 
 // limits turns the settings into the limits of an order.

@@ -189,6 +189,7 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	if err := h.index.Put(ctx, rec.Entry); err != nil {
 		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
 	}
+	h.holdCase(ctx, rec)
 	return rec, b.leave()
 }
 

@@ -108,7 +108,7 @@ func TestT(t *testing.T) {
 }
 
 // prefixes are the documented beginnings of keys that end in a code.
-var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock.", "source.", "moment.", "target.",
+var prefixes = []string{"state.", "reason.", "journal.", "file.", "method.", "check.", "checkcode.", "outcome.", "cli.", "numeral.", "lock.", "source.", "moment.", "target.", "custody.kind.", "custody.class.",
 	"gate.", "cut.", "auth.", "level.", "message.", "artefact."}
 
 func documented(s string) bool {
@@ -276,13 +276,15 @@ func keysOf(helper, code string) []string {
 func TestCodesOfDataHaveWords(t *testing.T) {
 	zh := load(t, "zh-CN")
 	for prefix, codes := range map[string][]string{
-		"gate.":    {"captcha", "denied", "login"},
-		"auth.":    {"ProvideCredentials", "CancelAuth"},
-		"cut.":     {"length", "time", "disconnect", "unspecified"}, // WARC 1.1 section 5.13
-		"moment.":  {"viewport", "full", "end"},
-		"level.":   {"error", "warning"},
-		"target.":  {"page", "iframe", "frame", "worker", "shared_worker", "service_worker", "webtransport", "other"},
-		"message.": {"xml", "javascript", "network", "storage", "rendering", "security", "deprecation", "worker", "violation", "intervention", "recommendation", "other"},
+		"gate.":          {"captcha", "denied", "login"},
+		"auth.":          {"ProvideCredentials", "CancelAuth"},
+		"cut.":           {"length", "time", "disconnect", "unspecified"}, // WARC 1.1 section 5.13
+		"moment.":        {"viewport", "full", "end"},
+		"level.":         {"error", "warning"},
+		"custody.kind.":  {"classified", "held", "released", "proposed", "approved", "withdrawn", "disposed"},
+		"custody.class.": {"sweep", "finding", "case", "archive", "permanent"},
+		"target.":        {"page", "iframe", "frame", "worker", "shared_worker", "service_worker", "webtransport", "other"},
+		"message.":       {"xml", "javascript", "network", "storage", "rendering", "security", "deprecation", "worker", "violation", "intervention", "recommendation", "other"},
 	} {
 		for _, c := range codes {
 			if _, ok := zh[prefix+c]; !ok {
