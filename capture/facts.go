@@ -111,7 +111,7 @@ type TLSHost struct {
 type GuardTLS struct {
 	Connections int    `json:"connections"`     // handshakes in which the server sent this chain
 	Asked       int    `json:"asked"`           // of them, in which it asked for a client certificate
-	Presented   int    `json:"presented"`       // of them, in which it was given one
+	Presented   int    `json:"presented"`       // of them, in which it was given one, or was about to be when it broke
 	Certificate string `json:"certificate"`     // SHA-256 of the client certificate, hex; of the order
 	BrowserKey  string `json:"browser_key"`     // SHA-256 of the public key (SPKI) that the browser was shown, base64
 	Roots       string `json:"roots"`           // that the server's chain had to lead to: "system", or the environment variables that named others

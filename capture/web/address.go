@@ -33,6 +33,15 @@ func hostKey(host string) string {
 // dialKey is the one spelling of the host and port that an address leads to.
 func dialKey(u *url.URL) string { return net.JoinHostPort(hostKey(u.Hostname()), portOf(u)) }
 
+// keyOf is the dialKey of an address; of what is no address, all of it.
+func keyOf(address string) string {
+	u, err := parseAddress(address)
+	if err != nil {
+		return address
+	}
+	return dialKey(u)
+}
+
 // portOf returns the port of an address, also where it is understood.
 func portOf(u *url.URL) string {
 	if p := u.Port(); p != "" {

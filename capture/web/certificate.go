@@ -69,7 +69,7 @@ func (v *visit) shakeHands(address string) (state tls.ConnectionState, asked boo
 	}
 	t, _ := v.guard.connect(hostKey(u.Hostname()), uint16(port))
 	if t == nil {
-		return state, asked, fmt.Errorf("connecting to %s for its certificate: %s", u.Host, v.guard.trouble(u.Host))
+		return state, asked, fmt.Errorf("connecting to %s for its certificate: %s", u.Host, v.guard.trouble(dialKey(u)))
 	}
 	defer func() { t.server.Close(); t.end() }()
 	ctx, cancel := context.WithTimeout(v.work, capture.MS(v.order.Limits.StepMS))

@@ -273,7 +273,7 @@ func (g *guard) dialledFor(host, port string) (netip.AddrPort, bool) {
 // browser is only told that it did not get through.
 func (g *guard) trouble(hostport string) string {
 	host := hostKey(withoutPort(hostport))
-	if why := g.mutual.trouble(host); why != "" {
+	if why := g.mutual.trouble(hostport); why != "" {
 		return why
 	}
 	g.mu.Lock()

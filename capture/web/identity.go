@@ -130,7 +130,7 @@ func parseIdentity(text []byte) (tls.Certificate, error) {
 		case block.Type == "CERTIFICATE":
 			c, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return tls.Certificate{}, fmt.Errorf("certificate %d in it: %w", len(chain), err)
+				return tls.Certificate{}, fmt.Errorf("certificate %d in it: %w", len(chain)+1, err)
 			}
 			chain = append(chain, c)
 		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):

@@ -49,11 +49,16 @@ type mutual struct {
 	stranger tls.Certificate // the browser refuses it, as the guard refused the server's
 
 	mu      sync.Mutex
-	lenient bool // the order's second try: a chain that does not hold is noted and accepted
+	lenient bool // the order's second try: a certificate that was refused before is accepted
 	shakes  []*handshake
+	more    int    // handshakes that came to something else, beyond mostShakes
 	why     string // how the last handshake failed
 	secrets bytes.Buffer
 }
+
+// mostShakes bounds the handshakes that are told apart: a server may send
+// another chain on every connection.
+const mostShakes = 16
 
 // A handshake sums up the handshakes with the server that came to the same.
 type handshake struct {
@@ -115,7 +120,8 @@ func (m *mutual) endsFor(u *url.URL) bool {
 	return m != nil && (u.Scheme == "https" || u.Scheme == "wss") && m.ends(dialKey(u))
 }
 
-// accept has chains accepted that do not hold.
+// accept has the certificates accepted that were refused until now: those
+// that the record shows, and no other that does not hold.
 func (m *mutual) accept() {
 	if m == nil {
 		return
@@ -165,6 +171,9 @@ func (m *mutual) shake(ctx context.Context, conn net.Conn, protocols []string) (
 		m.failed(seen, err)
 		return nil, seen, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.why = ""
 	return back, seen, nil
 }
 
@@ -181,7 +190,7 @@ func (m *mutual) enter(s tls.ConnectionState) (*handshake, error) {
 	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: m.host, Roots: m.roots, Intermediates: others, CurrentTime: m.now()})
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.lenient {
+	if m.lenient && m.wasRefused(h) {
 		err = nil
 	}
 	if err != nil {
@@ -193,12 +202,24 @@ func (m *mutual) enter(s tls.ConnectionState) (*handshake, error) {
 			return old, err
 		}
 	}
+	if len(m.shakes) == mostShakes {
+		m.more++
+		return h, err
+	}
 	h.tls = capture.GuardTLS{Connections: 1, BrowserKey: m.browserKey(), Roots: "system"}
 	if names := rootVariables(); len(names) > 0 {
 		h.tls.Roots = strings.Join(names, ", ")
 	}
 	m.shakes = append(m.shakes, h)
 	return h, err
+}
+
+// wasRefused reports whether the server's own certificate is one that was
+// refused and noted before. The lock is held.
+func (m *mutual) wasRefused(h *handshake) bool {
+	return slices.ContainsFunc(m.shakes, func(old *handshake) bool {
+		return old.refused != "" && bytes.Equal(old.chain[0], h.chain[0])
+	})
 }
 
 // rootVariables names the environment variables that put other roots in the
@@ -240,10 +261,10 @@ func (m *mutual) failed(seen *handshake, err error) {
 	}
 }
 
-// trouble returns why TLS with a host did not come about or was broken off
-// by the server, if so.
-func (m *mutual) trouble(host string) string {
-	if m == nil || m.host != host {
+// trouble returns why the last try of TLS with a host:port did not come about
+// or was broken off by the server, if so.
+func (m *mutual) trouble(key string) string {
+	if !m.ends(key) {
 		return ""
 	}
 	m.mu.Lock()
@@ -263,17 +284,29 @@ func (m *mutual) results() []handshake {
 }
 
 // spoken returns TLS version and cipher suite of the connections that an
-// address was fetched on, when they were the guard's.
+// address was fetched on, when they were the guard's. They are empty when
+// the server spoke differently on different connections: which of them an
+// exchange went over is not known.
 func (m *mutual) spoken(u *url.URL) (version, cipher string, ok bool) {
 	if !m.endsFor(u) {
 		return "", "", false
 	}
-	for _, h := range slices.Backward(m.results()) {
-		if h.refused == "" {
-			return tls.VersionName(h.version), tls.CipherSuiteName(h.cipher), true
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var one *handshake
+	for _, h := range m.shakes {
+		switch {
+		case h.refused != "":
+		case m.more > 0 || one != nil && (one.version != h.version || one.cipher != h.cipher):
+			return "", "", true
+		default:
+			one = h
 		}
 	}
-	return "", "", true
+	if one == nil {
+		return "", "", true
+	}
+	return tls.VersionName(one.version), tls.CipherSuiteName(one.cipher), true
 }
 
 // A keyLogWriter is where a mutual keeps the secrets of its connections.

@@ -90,7 +90,7 @@ func (v *visit) gatherMutual() {
 		v.facts.TLS = append(v.facts.TLS, t)
 	}
 	if connections > 0 {
-		v.journal.Anomaly("tls.ended", "host", m.key, "connections", connections, "asked", asked, "presented", presented)
+		v.journal.Anomaly("tls.ended", "host", m.key, "connections", connections, "asked", asked, "presented", presented, "unlisted", m.more)
 	}
 	if presented == 0 {
 		v.journal.Anomaly("client-certificate.unused", "host", m.key)

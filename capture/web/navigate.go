@@ -163,7 +163,7 @@ func (v *visit) notShown(res page.NavigateResult) bool {
 		v.journal.Anomaly("address.refused", "url", v.order.URL)
 	default:
 		why := res.ErrorText
-		if more := v.guard.trouble(hostOf(v.order.URL)); more != "" {
+		if more := v.guard.trouble(keyOf(v.order.URL)); more != "" {
 			why += ": " + more
 		} else if v.wantsCertificate(why) {
 			why += ": the server asks for a client certificate"

@@ -57,7 +57,7 @@ func (f *visitorFlags) add(c *cobra.Command) {
 	fl.BoolVar(&f.wire, "wire", false, "also keep the bytes of every connection with the TLS secrets (pcapng)")
 	fl.BoolVar(&f.noPrint, "no-print", false, "leave out the browser's own PDF of the page, which takes longer than anything else")
 	fl.BoolVar(&f.secondLook, "second-look", false, "load the page once more and say whether it differs")
-	fl.BoolVar(&f.acceptInvalidTLS, "accept-invalid-tls", false, "when the certificate does not hold, note that and go on; written into the record")
+	fl.BoolVar(&f.acceptInvalidTLS, "accept-invalid-tls", false, "when the certificate does not hold, note that and go on; a client certificate is then shown to a server that is not proven; written into the record")
 	fl.IntVar(&f.seconds, "seconds", 0, "time for the whole visit, in `seconds`, instead of the configured one")
 }
 
