@@ -87,6 +87,23 @@ func (r Record) bind(h tsa.Hash, data [][]byte, chains int) ([][]byte, error) {
 	return out, nil
 }
 
+// A Token is a time-stamp token that has been read once, for all the records
+// that it closes.
+type Token struct {
+	der  []byte
+	info tsa.TokenReport
+}
+
+// NewToken reads a token (tsa.Token). Whether it is good is Validate's
+// question.
+func NewToken(der []byte) (Token, error) {
+	info, err := tsa.ReadToken(der)
+	if err != nil {
+		return Token{}, fmt.Errorf("adding a token: %w", err)
+	}
+	return Token{der: der, info: info}, nil
+}
+
 // ErrToken is wrapped when a token is not over the root of the tree that it
 // is to close.
 var ErrToken = errors.New("token is not over this tree")
@@ -94,21 +111,14 @@ var ErrToken = errors.New("token is not over this tree")
 // With returns the record with one more archive time stamp: the group, the
 // path from its leaf through the tree (Tree.Path), and the token over the
 // tree's root. The zero Record takes an Initial group.
-func (r Record) With(g Group, path [][]byte, token []byte) (Record, error) {
+func (r Record) With(g Group, path [][]byte, token Token) (Record, error) {
 	if len(r.Chains) == 0 && !g.chain {
 		return Record{}, errors.New("adding archive time stamp: nothing is there to be renewed")
 	}
-	token, err := canonical(token)
-	if err != nil {
-		return Record{}, fmt.Errorf("adding archive time stamp: %w", err)
-	}
-	s := ArchiveTimeStamp{Hash: g.Hash, Tree: g.reduced(path), Token: token, named: pkix.AlgorithmIdentifier{Algorithm: g.Hash.OID()}}
-	info, err := tsa.ReadToken(token)
-	if err != nil {
-		return Record{}, fmt.Errorf("adding archive time stamp: %w", err)
-	}
-	if info.Imprint.Hash != g.Hash || !bytes.Equal(info.Imprint.Value, s.root(g.Leaf())) {
-		return Record{}, fmt.Errorf("adding archive time stamp: token over %s %x: %w", info.Imprint.Hash, info.Imprint.Value, ErrToken)
+	s := ArchiveTimeStamp{Hash: g.Hash, Tree: g.reduced(path), Token: token.der, named: pkix.AlgorithmIdentifier{Algorithm: g.Hash.OID()}}
+	over := token.info.Imprint
+	if over.Hash != g.Hash || !bytes.Equal(over.Value, s.root(g.Leaf())) {
+		return Record{}, fmt.Errorf("adding archive time stamp: token over %s %x: %w", over.Hash, over.Value, ErrToken)
 	}
 	out := Record{Chains: slices.Clone(r.Chains)}
 	if g.chain {
