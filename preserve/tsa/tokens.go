@@ -170,24 +170,21 @@ func openToken(raw []byte) (t bareToken, err error) {
 // knows no SM3.
 func readInfo(content []byte) (*timestamp.Timestamp, Imprint, error) {
 	in := cryptobyte.String(content)
-	var info, imprint, alg, clock cryptobyte.String
+	var info, clock cryptobyte.String
 	var version int64
-	var value []byte
-	var oid asn1.ObjectIdentifier
 	ts := &timestamp.Timestamp{SerialNumber: new(big.Int)}
-	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() ||
-		!info.ReadASN1Integer(&version) || !info.ReadASN1ObjectIdentifier(&ts.Policy) ||
-		!info.ReadASN1(&imprint, cbasn1.SEQUENCE) || !imprint.ReadASN1(&alg, cbasn1.SEQUENCE) || !alg.ReadASN1ObjectIdentifier(&oid) ||
-		!imprint.ReadASN1Bytes(&value, cbasn1.OCTET_STRING) || !imprint.Empty() ||
-		!info.ReadASN1Integer(ts.SerialNumber) || !info.ReadASN1Element(&clock, cbasn1.GeneralizedTime) {
-		return nil, Imprint{}, errors.New("reading TSTInfo: a field is missing or out of place")
+	if !in.ReadASN1(&info, cbasn1.SEQUENCE) || !in.Empty() || !info.ReadASN1Integer(&version) || !info.ReadASN1ObjectIdentifier(&ts.Policy) {
+		return nil, Imprint{}, errors.New("reading TSTInfo: version or policy is missing or out of place")
+	}
+	imprint, ok := readImprint(&info)
+	if version != 1 || !ok {
+		return nil, Imprint{}, fmt.Errorf("reading TSTInfo: version %d, or an imprint that cannot be read", version)
+	}
+	if !info.ReadASN1Integer(ts.SerialNumber) || !info.ReadASN1Element(&clock, cbasn1.GeneralizedTime) {
+		return nil, Imprint{}, errors.New("reading TSTInfo: serial number or time is missing or out of place")
 	}
 	if rest, err := asn1.UnmarshalWithParams(clock, &ts.Time, "generalized"); err != nil || len(rest) > 0 {
 		return nil, Imprint{}, fmt.Errorf("reading TSTInfo: time: %w", err)
-	}
-	h := HashOf(oid)
-	if version != 1 || h == "" || len(value) != h.Size() {
-		return nil, Imprint{}, fmt.Errorf("reading TSTInfo: version %d, hash function %s with %d bytes", version, oid, len(value))
 	}
 	var ordering bool
 	if !info.SkipOptionalASN1(cbasn1.SEQUENCE) || !info.ReadOptionalASN1Boolean(&ordering, cbasn1.BOOLEAN, false) {
@@ -199,8 +196,21 @@ func readInfo(content []byte) (*timestamp.Timestamp, Imprint, error) {
 			return nil, Imprint{}, errors.New("reading TSTInfo: nonce")
 		}
 	}
-	ts.HashedMessage = value
-	return ts, Imprint{Hash: h, Value: value}, nil
+	ts.HashedMessage = imprint.Value
+	return ts, imprint, nil
+}
+
+// readImprint reads a MessageImprint of one of the four hash functions.
+func readImprint(info *cryptobyte.String) (Imprint, bool) {
+	var imprint, alg cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	var out Imprint
+	if !info.ReadASN1(&imprint, cbasn1.SEQUENCE) || !imprint.ReadASN1(&alg, cbasn1.SEQUENCE) || !alg.ReadASN1ObjectIdentifier(&oid) ||
+		!imprint.ReadASN1Bytes(&out.Value, cbasn1.OCTET_STRING) || !imprint.Empty() {
+		return Imprint{}, false
+	}
+	out.Hash = HashOf(oid)
+	return out, out.Hash != "" && len(out.Value) == out.Hash.Size()
 }
 
 // report is what the token says of itself.
