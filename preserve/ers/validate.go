@@ -11,9 +11,9 @@ import (
 
 // Layers of a record, beside those of its tokens (package tsa).
 const (
-	LayerData  = "data"  // the record is about the data objects
-	LayerChain = "chain" // each stamp is over what stands before it
-	LayerTime  = "time"  // the stamps follow one another, each in time
+	LayerData   = "data"   // the record is about the data objects
+	LayerBefore = "before" // each stamp is over what stands before it
+	LayerTime   = "time"   // the stamps follow one another, each in time
 )
 
 // An Object is a data object: what a record is about.
@@ -186,15 +186,15 @@ func (w *walk) checkBefore(i, j int) []byte {
 	c := w.record.Chains[i]
 	s := c[j]
 	if s.Hash != c[0].Hash {
-		w.add(i+1, j+1, LayerChain, tsa.Failed, "chain.hash", "%s in a chain of %s", s.Hash, c[0].Hash)
+		w.add(i+1, j+1, LayerBefore, tsa.Failed, "chain.hash", "%s in a chain of %s", s.Hash, c[0].Hash)
 	}
 	before := s.Hash.Sum(c[j-1].Token)
 	if s.Tree != nil && !holds(s.Tree[0], before) {
-		w.add(i+1, j+1, LayerChain, tsa.Failed, "chain.broken", "the token before is not what was stamped")
+		w.add(i+1, j+1, LayerBefore, tsa.Failed, "chain.broken", "the token before is not what was stamped")
 		return before
 	}
 	// Without a tree the token's imprint tells.
-	w.add(i+1, j+1, LayerChain, tsa.Passed, "", "over stamp %d", j)
+	w.add(i+1, j+1, LayerBefore, tsa.Passed, "", "over stamp %d", j)
 	return before
 }
 
