@@ -32,7 +32,7 @@ Everything lies under GUZHENG_HOME (default ~/.guzheng).`,
 		return fail(exitUsage, c.CommandPath()+" --help", "%w", err)
 	})
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitTable + "\n")
-	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), sealVerb(s),
+	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), sealVerb(s), renewVerb(s),
 		resumeVerb(s), listVerb(s), indexVerb(s), trustVerb(s))
 	return root
 }

@@ -150,6 +150,9 @@ func (h *house) put(t *testing.T, key string, b []byte) {
 func (h *house) run(t *testing.T, req Request) Batch {
 	t.Helper()
 	req.Packages = h.packages()
+	if req.Due == 0 {
+		req.Due = 90 * 24 * time.Hour
+	}
 	got, err := h.Run(t.Context(), req)
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%d batches, %v", len(got), err)

@@ -73,8 +73,8 @@ func (r Renewer) writePlan(ctx context.Context, dir string, head header, req Req
 	if err != nil {
 		return 0, fmt.Errorf("planning: %w", err)
 	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
-	defer f.Close()           // a second time does nothing
+	defer os.Remove(f.Name())        // fails after the rename, as it should
+	defer func() { _ = f.Close() }() // a second time does nothing
 	w := bufio.NewWriter(f)
 	enc := json.NewEncoder(w)
 	if err := enc.Encode(head); err != nil {

@@ -23,9 +23,6 @@ import (
 	"guzheng/storage"
 )
 
-// DefaultDue is how long before a certificate expires its stamps are renewed.
-const DefaultDue = 90 * 24 * time.Hour
-
 // DefaultLogTimeout bounds the wait for the log when Renewer.LogTimeout is 0.
 const DefaultLogTimeout = 30 * time.Second
 
@@ -57,7 +54,7 @@ type Renewer struct {
 // A Request says which packages are looked at, and what is wanted for them.
 type Request struct {
 	Packages iter.Seq[string] // keys; each at most once
-	Due      time.Duration    // renew what expires within; 0: DefaultDue
+	Due      time.Duration    // renew what expires within
 	All      bool             // renew whatever the dates say
 	// Hash is the hash function of the records; "" keeps that which each
 	// record has, and is SHA-256 for new ones. Records with another are due.
@@ -131,7 +128,7 @@ func (r Renewer) Survey(ctx context.Context, req Request, tell func(id, kind str
 	if err := r.check(); err != nil {
 		return b, err
 	}
-	err := r.survey(ctx, req.withDefaults(), &b, func(f *find) error {
+	err := r.survey(ctx, req, &b, func(f *find) error {
 		b.Packages++
 		kind := KindInitial
 		var until time.Time
@@ -151,13 +148,6 @@ func (r Renewer) Survey(ctx context.Context, req Request, tell func(id, kind str
 		return nil
 	})
 	return b, err
-}
-
-func (req Request) withDefaults() Request {
-	if req.Due == 0 {
-		req.Due = DefaultDue
-	}
-	return req
 }
 
 // Run first goes on with what an interrupted process left, then renews what
@@ -185,7 +175,7 @@ func (r Renewer) Run(ctx context.Context, req Request) ([]Batch, error) {
 	if err != nil {
 		return done, fmt.Errorf("renewing: %w", err)
 	}
-	b, err := r.begin(ctx, req.withDefaults())
+	b, err := r.begin(ctx, req)
 	if err != nil {
 		return done, fmt.Errorf("renewing: %w", err)
 	}

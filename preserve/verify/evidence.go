@@ -220,10 +220,12 @@ func (v *visit) checkRenewal(r *renewal, pkg string, at time.Time) {
 // judge takes over a finding's state and code; a practice authority is no
 // third party, see checkStamps.
 func (v *visit) judge(r *renewal, f ers.Finding) (Outcome, string) {
-	if r.report.Practice && f.Code != expiredSince && practiceCannotTell(f.Finding) && f.Layer != ers.LayerData {
+	state := outcome(string(f.State))
+	stamp := slices.Contains(stampLayers[:], f.Layer)
+	if r.report.Practice && stamp && f.Code != expiredSince && (practiceCannotTell(f.Finding) || state == Unknown) {
 		return Unknown, "stamp.practice"
 	}
-	return outcome(string(f.State)), f.Code
+	return state, f.Code
 }
 
 // validate leaves out roots and pins as checkStamp does.
@@ -277,7 +279,7 @@ func (v *visit) checkCover(all []*renewal, sealed []byte) {
 		if err != nil {
 			continue
 		}
-		if code := coverOf(all, sum, info.Until); code != "" {
+		if code := v.coverOf(all, sum, info.Until); code != "" {
 			v.add(name, st.TSA, Unknown, code, "the stamp's certificate is valid until %s", info.Until.Format(time.RFC3339))
 			continue
 		}
@@ -287,7 +289,7 @@ func (v *visit) checkCover(all []*renewal, sealed []byte) {
 
 // coverOf looks for a record about the seal that began in time and holds, and
 // says what is missing.
-func coverOf(all []*renewal, sum []byte, until time.Time) (code string) {
+func (v *visit) coverOf(all []*renewal, sum []byte, until time.Time) (code string) {
 	code = "evidence.not_covered"
 	for _, r := range all {
 		about := r.err == nil && slices.ContainsFunc(r.about, func(o ers.Object) bool {
@@ -300,10 +302,24 @@ func coverOf(all []*renewal, sum []byte, until time.Time) (code string) {
 			if code == "evidence.not_covered" {
 				code = "evidence.late"
 			}
-		case r.report.State() == tsa.Passed:
-			return ""
 		default:
-			code = "evidence.unsure"
+			if code = v.doubt(r); code == "" {
+				return ""
+			}
+		}
+	}
+	return code
+}
+
+// doubt says why a record does not pass; "" when it does.
+func (v *visit) doubt(r *renewal) (code string) {
+	for _, f := range r.report.Findings {
+		switch state, why := v.judge(r, f); {
+		case state == Passed:
+		case state == Unknown && why == "stamp.practice":
+			code = why
+		default:
+			return "evidence.unsure"
 		}
 	}
 	return code

@@ -191,7 +191,7 @@ func TestEvidenceBad(t *testing.T) {
 		{"of the package only", only, "evidence.cover cannot tell: evidence.not_covered"},
 		{"put together", cut, "evidence.links failed: chain.broken|evidence.cover cannot tell: evidence.unsure"},
 		{"by a stranger", untrusted, "evidence.stamps failed: chain.invalid|evidence.cover cannot tell: evidence.unsure"},
-		{"by the practice authority", k.initial(t, practice, 1, k.objects(t)...), "evidence.stamps cannot tell: stamp.practice|evidence.cover cannot tell: evidence.unsure"},
+		{"by the practice authority", k.initial(t, practice, 1, k.objects(t)...), "evidence.stamps cannot tell: stamp.practice|evidence.cover cannot tell: stamp.practice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k.putRecord(t, ".evidence.ers", c.r)
