@@ -22,7 +22,8 @@ type Group struct {
 // Leaf returns the value that goes into the Tree.
 func (g Group) Leaf() []byte { return join(g.Hash, g.Values) }
 
-// Initial groups the hash values of the data objects of a new record.
+// Initial groups the hash values of the data objects of a new record. Objects
+// of the same bytes are one.
 func Initial(h tsa.Hash, data [][]byte) (Group, error) {
 	g := Group{Hash: h, chain: true}
 	for _, v := range data {
@@ -31,10 +32,11 @@ func Initial(h tsa.Hash, data [][]byte) (Group, error) {
 		}
 		g.Values = append(g.Values, v)
 	}
+	slices.SortFunc(g.Values, bytes.Compare)
+	g.Values = slices.CompactFunc(g.Values, bytes.Equal)
 	if len(g.Values) == 0 || len(g.Values) > maxValues {
 		return Group{}, fmt.Errorf("grouping data objects: %d of them", len(data))
 	}
-	slices.SortFunc(g.Values, bytes.Compare)
 	return g, nil
 }
 

@@ -201,7 +201,9 @@ func TestLate(t *testing.T) {
 	first := add(t, short, ers.Record{}, g, 0, 1)
 	c.after(3)
 	late := add(t, long, first, first.Renewal(), 0, 1)
-	want(t, late.Validate(data, tsatest.Both(short, long), c.t), tsa.Unknown, "chain.expired_since")
+	for _, at := range []time.Time{c.t, {}} {
+		want(t, late.Validate(data, tsatest.Both(short, long), at), tsa.Unknown, "chain.expired_since")
+	}
 	// A stamp after its own certificate's end is never good.
 	forged := add(t, short, ers.Record{}, g, 0, 1)
 	want(t, forged.Validate(data, tsatest.Both(short, long), c.t), tsa.Failed, "chain.expired")
@@ -327,5 +329,29 @@ func TestTree(t *testing.T) {
 	}
 	if ers.NewTree(tsa.SM3).Root() != nil {
 		t.Error("root of nothing")
+	}
+}
+
+// TestParse refuses what is not the one DER form.
+func TestParse(t *testing.T) {
+	records, _, _ := life(t, objects(), 1, 4)
+	der, err := records[0].Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A member that is not read here, behind the others.
+	longer := append(bytes.Clone(der), 0x05, 0x00)
+	if longer[1] != 0x82 {
+		t.Fatalf("length form %x", longer[1])
+	}
+	n := int(longer[2])<<8 | int(longer[3]) + 2
+	longer[2], longer[3] = byte(n>>8), byte(n)
+	for name, b := range map[string][]byte{
+		"nothing": nil, "cut": der[:len(der)-1], "behind": append(bytes.Clone(der), 0), "member": longer,
+		"large": make([]byte, ers.MaxSize+1), "indefinite": append([]byte{0x30, 0x80}, append(bytes.Clone(der[4:]), 0, 0)...),
+	} {
+		if _, err := ers.Parse(b); !errors.Is(err, ers.ErrForm) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

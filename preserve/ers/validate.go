@@ -202,8 +202,9 @@ func holds(list [][]byte, v []byte) bool {
 	return slices.ContainsFunc(list, func(w []byte) bool { return bytes.Equal(v, w) })
 }
 
-// About returns those of the objects that the record's first stamp names, and
-// how many of its values are of none of them. Neighbours in the tree count
+// About returns those of the objects that the record's first stamp names, of
+// several with the same bytes the first, and how many of its values are of
+// none of them. Neighbours in the tree count
 // among these when the record is about a single object.
 func (r Record) About(objects []Object) (about []Object, foreign int, err error) {
 	s := r.Chains[0][0]
@@ -214,12 +215,14 @@ func (r Record) About(objects []Object) (about []Object, foreign int, err error)
 		list = append(list, info.Imprint.Value)
 	}
 	left := len(list)
+	var found [][]byte
 	for _, o := range objects {
 		v, err := o.Sum(s.Hash)
 		if err != nil {
 			return nil, 0, fmt.Errorf("hashing %s: %w", o.Name, err)
 		}
-		if holds(list, v) {
+		if holds(list, v) && !holds(found, v) {
+			found = append(found, v)
 			about = append(about, o)
 			left--
 		}

@@ -111,31 +111,37 @@ func (h *house) fill(t *testing.T, n int, a tsa.Authority) {
 	h.press.Authorities = []tsa.Authority{a}
 	for i := range n {
 		order := capture.Order{ID: fmt.Sprintf("GZ-20261123-7KQ4M2X%c", 'A'+i), Created: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
-		name := filepath.Join(t.TempDir(), "p")
 		text := fmt.Appendf(nil, "package %d", i)
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := capture.DigestOf(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		event, err := h.press.Event(t.Context(), d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := h.press.Seal(t.Context(), order.ID, name, event)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := seal.Encode(s)
-		if err != nil {
-			t.Fatal(err)
-		}
 		h.put(t, preserve.PackageKey(order), text)
-		h.put(t, preserve.SealKey(order, 1), b)
+		h.put(t, preserve.SealKey(order, 1), h.sealed(t, order.ID, text))
 		h.keys = append(h.keys, preserve.PackageKey(order))
 	}
+}
+
+// sealed returns a new seal of a package.
+func (h *house) sealed(t *testing.T, id string, text []byte) []byte {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "p")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := capture.DigestOf(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, err := h.press.Event(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.press.Seal(t.Context(), id, name, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := seal.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func (h *house) put(t *testing.T, key string, b []byte) {

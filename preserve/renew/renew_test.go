@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"guzheng/preserve"
+	"guzheng/preserve/ers"
 	"guzheng/preserve/tlog"
 	"guzheng/preserve/tsa"
 	"guzheng/preserve/tsa/tsatest"
@@ -133,15 +134,21 @@ func TestNewSeal(t *testing.T) {
 	h.Authorities = []tsa.Imprinter{a}
 	h.run(t, Request{All: true})
 	stem := strings.TrimSuffix(h.keys[0], ".wacz")
-	b, err := readAll(t.Context(), h.Store, stem+".seal.json", 1<<20)
+	// The same bytes again are nothing new.
+	first, err := readAll(t.Context(), h.Store, stem+".seal.json", 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.put(t, stem+".seal-2.json", b)
+	h.put(t, stem+".seal-2.json", first)
+	if b := h.run(t, Request{All: true}); b.Kinds[KindRenewal] != 1 || !b.Whole() {
+		t.Errorf("%+v", b)
+	}
+	h.put(t, stem+".seal-3.json", h.sealed(t, filepath.Base(stem), []byte("package 0")))
 	if b := h.run(t, Request{All: true}); b.Kinds[KindInitial] != 1 {
 		t.Errorf("%+v", b)
 	}
-	if _, about := h.record(t, h.keys[0], 2, a.Trust(), tsa.Passed); len(about) < 3 {
+	// Package, two seals, two older records.
+	if _, about := h.record(t, h.keys[0], 3, a.Trust(), tsa.Passed); len(about) != 5 {
 		t.Errorf("about %d objects", len(about))
 	}
 }
@@ -164,6 +171,18 @@ func TestBroken(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	h.record(t, h.keys[1], 3, a.Trust(), tsa.Passed)
+	// One that was put together of two: it begins well.
+	mine, _ := h.record(t, h.keys[0], 1, a.Trust(), tsa.Passed)
+	other, _ := h.record(t, h.keys[1], 3, a.Trust(), tsa.Passed)
+	mixed, err := ers.Record{Chains: []ers.Chain{append(mine.Chains[0][:1:1], other.Chains[0][0])}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.put(t, preserve.EvidenceKey(h.keys[0], 7), mixed)
+	if b = h.run(t, Request{All: true}); len(b.Problems) != 3 || b.Records != 3 || b.Kinds[KindRenewal] != 3 {
+		t.Errorf("%+v", b)
+	}
+	h.record(t, h.keys[0], 8, a.Trust(), tsa.Passed)
 
 	// A package that is not what was sealed is left alone.
 	store := filepath.Join(h.home, "store", filepath.FromSlash(h.keys[0]))

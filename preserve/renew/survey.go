@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -135,7 +136,10 @@ func (f *find) packageSum(ctx context.Context, store storage.Store, h tsa.Hash) 
 func (f *find) readEvidence(ctx context.Context, store storage.Store, now time.Time) error {
 	var all []head
 	data := slices.Clone(f.objects)
-	newest := f.objects[len(f.objects)-1].Name
+	newest, err := f.objects[len(f.objects)-1].Sum(tsa.SHA256)
+	if err != nil {
+		return err
+	}
 	for _, n := range f.folder.Evidence {
 		f.next = n.Number + 1
 		b, err := readAll(ctx, store, n.Key, ers.MaxSize)
@@ -154,7 +158,10 @@ func (f *find) readEvidence(ctx context.Context, store storage.Store, now time.T
 	f.objects = data
 	for _, h := range all {
 		extended := slices.ContainsFunc(all, func(o head) bool { return o.record.Extends(h.record) })
-		covers := slices.ContainsFunc(h.about, func(o ers.Object) bool { return o.Name == newest })
+		covers := slices.ContainsFunc(h.about, func(o ers.Object) bool {
+			v, err := o.Sum(tsa.SHA256)
+			return err == nil && bytes.Equal(v, newest)
+		})
 		if !extended && covers && h.until.After(now) {
 			f.heads = append(f.heads, h)
 		}
