@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 
 	"guzheng/preserve/tsa"
 )
@@ -62,7 +63,7 @@ func (r Record) Last() ArchiveTimeStamp {
 // Extends reports whether the record begins with all the stamps of old and
 // has more.
 func (r Record) Extends(old Record) bool {
-	if r.stamps() <= old.stamps() || len(r.Chains) < len(old.Chains) {
+	if r.Len() <= old.Len() || len(r.Chains) < len(old.Chains) {
 		return false
 	}
 	for i, c := range old.Chains {
@@ -70,7 +71,7 @@ func (r Record) Extends(old Record) bool {
 			return false
 		}
 		for j, s := range c {
-			if !bytes.Equal(r.Chains[i][j].Token, s.Token) {
+			if !r.Chains[i][j].equal(s) {
 				return false
 			}
 		}
@@ -78,7 +79,15 @@ func (r Record) Extends(old Record) bool {
 	return true
 }
 
-func (r Record) stamps() (n int) {
+// equal compares trees too: all records of a batch have one token.
+func (s ArchiveTimeStamp) equal(o ArchiveTimeStamp) bool {
+	return bytes.Equal(s.Token, o.Token) && slices.EqualFunc(s.Tree, o.Tree, func(a, b [][]byte) bool {
+		return slices.EqualFunc(a, b, bytes.Equal)
+	})
+}
+
+// Len returns the number of archive time stamps.
+func (r Record) Len() (n int) {
 	for _, c := range r.Chains {
 		n += len(c)
 	}

@@ -54,9 +54,33 @@ type job struct {
 // A tree is one tree of the batch and its token.
 type tree struct {
 	*ers.Tree
-	token *ers.Token // nil: none was had
-	time  time.Time
-	next  int // leaf of the next line of the plan
+	records int
+	token   *ers.Token // nil: none was had
+	time    time.Time
+	planted places // as the plan is read for the first time
+	taken   places // and again
+}
+
+// places tells the leaves of lines in the order of the plan. Records that were
+// made by one token are renewed by one leaf: it stands in the tree once.
+type places struct {
+	next int
+	seen map[string]int // of renewals
+}
+
+// of returns the place of a line's leaf, and whether it is a new one.
+func (p *places) of(l line, leaf []byte) (at int, fresh bool) {
+	if l.Kind == KindRenewal {
+		if at, ok := p.seen[string(leaf)]; ok {
+			return at, false
+		}
+		if p.seen == nil {
+			p.seen = map[string]int{}
+		}
+		p.seen[string(leaf)] = p.next
+	}
+	p.next++
+	return p.next - 1, true
 }
 
 // finish carries a planned batch out, from wherever it stands.
@@ -97,7 +121,11 @@ func (j *job) plant(l line) error {
 		j.trees[k] = &tree{Tree: ers.NewTree(l.Hash)}
 		j.order = append(j.order, k)
 	}
-	j.trees[k].Add(leaf)
+	t := j.trees[k]
+	t.records++
+	if _, fresh := t.planted.of(l, leaf); fresh {
+		t.Add(leaf)
+	}
 	return nil
 }
 
@@ -124,7 +152,7 @@ func (j *job) tokens(ctx context.Context) error {
 		if err != nil {
 			acc.Error = strings.ToValidUTF8(err.Error(), "?")
 		} else {
-			some, acc.Records = true, t.Len()
+			some, acc.Records = true, t.records
 		}
 		j.out.Tokens = append(j.out.Tokens, acc)
 	}
@@ -195,8 +223,11 @@ func (j *job) records(ctx context.Context) error {
 			return err
 		}
 		t := j.trees[treeKey{l.Authority, l.Hash}]
-		i := t.next
-		t.next++
+		leaf, err := l.leaf()
+		if err != nil {
+			return err
+		}
+		i, _ := t.taken.of(l, leaf)
 		if t.token == nil {
 			return nil
 		}

@@ -106,11 +106,11 @@ func newHouse(t *testing.T, home string) *house {
 }
 
 // fill seals n packages with the given authority.
-func (h *house) fill(t *testing.T, n int, a tsa.Authority) {
+func (h *house) fill(t testing.TB, n int, a tsa.Authority) {
 	t.Helper()
 	h.press.Authorities = []tsa.Authority{a}
 	for i := range n {
-		order := capture.Order{ID: fmt.Sprintf("GZ-20261123-7KQ4M2X%c", 'A'+i), Created: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
+		order := capture.Order{ID: "GZ-20261123-7KQ4" + string([]byte{'A' + byte(i/26/26%26), 'A' + byte(i/26%26), 'A' + byte(i%26), 'A'}), Created: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)}
 		text := fmt.Appendf(nil, "package %d", i)
 		h.put(t, preserve.PackageKey(order), text)
 		h.put(t, preserve.SealKey(order, 1), h.sealed(t, order.ID, text))
@@ -119,7 +119,7 @@ func (h *house) fill(t *testing.T, n int, a tsa.Authority) {
 }
 
 // sealed returns a new seal of a package.
-func (h *house) sealed(t *testing.T, id string, text []byte) []byte {
+func (h *house) sealed(t testing.TB, id string, text []byte) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "p")
 	if err := os.WriteFile(name, text, 0o600); err != nil {
@@ -144,7 +144,7 @@ func (h *house) sealed(t *testing.T, id string, text []byte) []byte {
 	return b
 }
 
-func (h *house) put(t *testing.T, key string, b []byte) {
+func (h *house) put(t testing.TB, key string, b []byte) {
 	t.Helper()
 	sum := sha256.Sum256(b)
 	want := storage.Want{Bytes: int64(len(b)), SHA256: hex.EncodeToString(sum[:]), Until: h.t.AddDate(30, 0, 0)}

@@ -50,8 +50,12 @@ func TestDecades(t *testing.T) {
 
 	h.Authorities = []tsa.Imprinter{longest}
 	h.t = h.t.AddDate(4, 0, 0)
-	if b = h.run(t, Request{}); b.Kinds[KindRenewal] != 3 {
+	if b = h.run(t, Request{}); b.Kinds[KindRenewal] != 3 || b.Tokens[0].Records != 3 {
 		t.Errorf("%+v", b)
+	}
+	// One token had made all three: one leaf renews them.
+	if r, _ := h.record(t, h.keys[2], 2, trust, tsa.Passed); r.Last().Tree != nil {
+		t.Errorf("a tree of %d lists for one leaf", len(r.Last().Tree))
 	}
 	for _, hash := range []tsa.Hash{tsa.SHA512, tsa.SM3} {
 		h.t = h.t.AddDate(3, 0, 0)

@@ -39,13 +39,16 @@ type find struct {
 	broken  []error
 }
 
-// A head is a record that no other extends.
+// A head is a record beside a package, and what became of it.
 type head struct {
-	number int
-	record ers.Record
-	sha256 string
-	until  time.Time
-	about  []ers.Object
+	number   int
+	record   ers.Record
+	sha256   string
+	self     ers.Object
+	sound    bool
+	extended bool // by a sound one
+	until    time.Time
+	about    []ers.Object
 }
 
 // look reads what lies beside a package.
@@ -100,7 +103,8 @@ func (f *find) readSeals(ctx context.Context, store storage.Store) (seal.Seal, e
 	if err != nil || len(sum) != 32 || newest.Package.SHA256 != pkg.SHA256 {
 		return newest, fmt.Errorf("package %s has sha256 %s, sealed is %s: %w", pkg.Key, pkg.SHA256, newest.Package.SHA256, ErrBroken)
 	}
-	if err := errors.Join(seal.CheckSignature(newest, [32]byte(sum)), seal.CheckEnvelope(newest)); err != nil {
+	// The envelope is over all of the seal, the package's digest included.
+	if err := seal.CheckEnvelope(newest); err != nil {
 		return newest, fmt.Errorf("seal of %s: %w: %w", pkg.Key, err, ErrBroken)
 	}
 	f.id, f.sum = newest.ID, map[tsa.Hash][]byte{tsa.SHA256: sum}
@@ -132,64 +136,79 @@ func (f *find) packageSum(ctx context.Context, store storage.Store, h tsa.Hash) 
 
 // readEvidence reads the records beside the package and finds the heads: not
 // extended by another, still good now, about the newest seal. One that does
-// not hold is noted and left alone.
+// not hold is noted and left alone. What a sound record extends is sound too
+// and not looked at again.
 func (f *find) readEvidence(ctx context.Context, store storage.Store, now time.Time) error {
-	var all []head
-	data := slices.Clone(f.objects)
 	newest, err := f.objects[len(f.objects)-1].Sum(tsa.SHA256)
 	if err != nil {
 		return err
 	}
+	var all []*head
+	candidates := slices.Clone(f.objects)
 	for _, n := range f.folder.Evidence {
 		f.next = n.Number + 1
 		b, err := readAll(ctx, store, n.Key, ers.MaxSize)
 		if err != nil {
 			return err
 		}
-		h, err := inspect(b, data, now)
+		rec, err := ers.Parse(b)
 		if err != nil {
 			f.broken = append(f.broken, fmt.Errorf("%s: %w", n.Key, err))
 			continue
 		}
-		h.number, h.sha256 = n.Number, n.SHA256
-		all = append(all, h)
-		data = append(data, ers.Bytes(n.Key, b))
+		o := ers.Bytes(n.Key, b)
+		candidates = append(candidates, o)
+		all = append(all, &head{number: n.Number, sha256: n.SHA256, record: rec, self: o})
 	}
-	f.objects = data
+	f.inspect(all, candidates, now)
 	for _, h := range all {
-		extended := slices.ContainsFunc(all, func(o head) bool { return o.record.Extends(h.record) })
+		if h.sound {
+			f.objects = append(f.objects, h.self)
+		}
 		covers := slices.ContainsFunc(h.about, func(o ers.Object) bool {
 			v, err := o.Sum(tsa.SHA256)
 			return err == nil && bytes.Equal(v, newest)
 		})
-		if !extended && covers && h.until.After(now) {
-			f.heads = append(f.heads, h)
+		if h.sound && !h.extended && covers && h.until.After(now) {
+			f.heads = append(f.heads, *h)
 		}
 	}
 	return nil
 }
 
-// inspect reads a record and validates it, without asking whom to trust: a
-// renewal keeps what is there, whoever stamped it.
-func inspect(b []byte, objects []ers.Object, now time.Time) (head, error) {
-	rec, err := ers.Parse(b)
-	if err != nil {
-		return head{}, err
-	}
-	about, foreign, err := rec.About(objects)
-	if err != nil {
-		return head{}, err
-	}
-	if len(about) == 0 || foreign > 0 && len(about) > 1 {
-		return head{}, fmt.Errorf("it is about %d objects beside it and %d others: %w", len(about), foreign, ErrBroken)
-	}
-	rep := rec.Validate(about, tsa.Trust{}, now)
-	for _, x := range rep.Findings {
-		if x.State == tsa.Failed {
-			return head{}, fmt.Errorf("chain %d, stamp %d: %s: %w", x.Chain, x.Stamp, x.Detail, ErrBroken)
+// inspect validates the records, the longest first.
+func (f *find) inspect(all []*head, candidates []ers.Object, now time.Time) {
+	longest := slices.Clone(all)
+	slices.SortStableFunc(longest, func(a, b *head) int { return b.record.Len() - a.record.Len() })
+	for i, h := range longest {
+		if slices.ContainsFunc(longest[:i], func(o *head) bool { return o.sound && o.record.Extends(h.record) }) {
+			h.sound, h.extended = true, true
+			continue
+		}
+		if err := h.inspect(candidates, now); err != nil {
+			f.broken = append(f.broken, fmt.Errorf("%s: %w", h.self.Name, err))
 		}
 	}
-	return head{record: rec, until: rep.Until, about: about}, nil
+}
+
+// inspect validates a record, without asking whom to trust: a renewal keeps
+// what is there, whoever stamped it.
+func (h *head) inspect(objects []ers.Object, now time.Time) error {
+	about, foreign, err := h.record.About(objects)
+	if err != nil {
+		return err
+	}
+	if len(about) == 0 || foreign > 0 && len(about) > 1 {
+		return fmt.Errorf("it is about %d objects beside it and %d others: %w", len(about), foreign, ErrBroken)
+	}
+	rep := h.record.Validate(about, tsa.Trust{}, now)
+	for _, x := range rep.Findings {
+		if x.State == tsa.Failed {
+			return fmt.Errorf("chain %d, stamp %d: %s: %w", x.Chain, x.Stamp, x.Detail, ErrBroken)
+		}
+	}
+	h.sound, h.until, h.about = true, rep.Until, about
+	return nil
 }
 
 // due reports whether the package needs a record now. K is the number of
