@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"time"
 
 	"guzheng/preserve/verify"
 )
@@ -28,7 +29,9 @@ import (
 const usage = `Usage: guzheng-verify [--trust FILE] [--strict] [--json] PACKAGE [SEAL]
 
 Checks a package (.wacz) and its seal offline. Without SEAL the newest seal
-beside the package is taken (NAME.seal.json, NAME.seal-2.json, ...).
+beside the package is taken (NAME.seal.json, NAME.seal-2.json, ...). Evidence
+records beside the package (NAME.evidence.ers, NAME.evidence-2.ers, ...), which
+keep its stamps good, are checked as of now.
 
   --trust FILE  JSON file that names the signers, logs and time-stamp
                 authorities to believe (see preserve/FORMAT.md)
@@ -77,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
 	}
-	opt := verify.Options{SealPath: flags.Arg(1)}
+	opt := verify.Options{SealPath: flags.Arg(1), At: time.Now()}
 	if *trustFile != "" {
 		var err error
 		if opt.Trust, err = verify.LoadTrust(*trustFile); err != nil {

@@ -25,7 +25,7 @@ const maxLines = 400
 // packages below preserve/internal.
 var verifierReaches = []string{
 	"capture", "capture/warc",
-	"preserve/wacz", "preserve/seal", "preserve/tsa", "preserve/tlog", "preserve/verify",
+	"preserve/wacz", "preserve/seal", "preserve/tsa", "preserve/tlog", "preserve/ers", "preserve/verify",
 }
 
 // bound are the concrete parts that only the commands may put in.

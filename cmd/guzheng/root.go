@@ -32,9 +32,8 @@ Everything lies under GUZHENG_HOME (default ~/.guzheng).`,
 		return fail(exitUsage, c.CommandPath()+" --help", "%w", err)
 	})
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitTable + "\n")
-	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), pictureVerb(s), sealVerb(s),
-		resumeVerb(s), listVerb(s), indexVerb(s), trustVerb(s),
-		custodyVerb(s), retainVerb(s), holdVerb(s), disposeVerb(s))
+	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), pictureVerb(s), sealVerb(s), resumeVerb(s),
+		listVerb(s), indexVerb(s), trustVerb(s), custodyVerb(s), retainVerb(s), holdVerb(s), disposeVerb(s), renewVerb(s))
 	return root
 }
 

@@ -127,7 +127,7 @@ func strangers(v verify.Verdict) bool {
 }
 
 func verifyWith(ctx context.Context, path string, t verify.Trust) (verify.Verdict, error) {
-	v, err := verify.Package(ctx, path, verify.Options{Trust: t})
+	v, err := verify.Package(ctx, path, verify.Options{Trust: t, At: capture.Now()})
 	if err != nil {
 		return v, fmt.Errorf("verifying %s: %w", path, err)
 	}

@@ -7,7 +7,8 @@
 // Merkle root that was stamped before packaging, reads every WARC record, the
 // index and the pages, and verifies the package's signature; then it reads
 // the seal beside the package and checks its digest, signature, stamps and
-// log entry. A layer that fails does not end the verdict; what cannot be
+// log entry; then the evidence records beside it, if there are any, which keep
+// stamps good whose certificates have expired since. A layer that fails does not end the verdict; what cannot be
 // checked because of it is "cannot tell".
 //
 // Trust: nothing in a package or seal is believed, and nothing is asked from

@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"guzheng/capture"
 	"guzheng/preserve/seal"
+	"guzheng/preserve/tsa"
 	"guzheng/preserve/wacz"
 )
 
@@ -24,6 +26,12 @@ type Options struct {
 	Seal     []byte
 	SealPath string
 	Trust    Trust
+	// Beside are the seals and evidence records beside the package. When nil,
+	// they are read from its directory.
+	Beside []File
+	// At is as of when evidence records are looked at. The zero time asks
+	// only whether they held when their newest stamp was made.
+	At time.Time
 }
 
 // Package makes the verdict on the package in the file path. The error is
@@ -57,6 +65,9 @@ func Package(ctx context.Context, path string, opt Options) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)
 	}
 	v.beside(opt.Seal)
+	if err := v.evidence(f, info.Size(), path, opt); err != nil {
+		return Verdict{}, fmt.Errorf("verifying package: %w", err)
+	}
 	if err := ctx.Err(); err != nil {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)
 	}
@@ -76,6 +87,7 @@ type visit struct {
 	digests map[string]capture.Digest // of the files inside, as found
 	take    capture.Take
 	digest  capture.Digest // of the whole package, as found
+	sums    map[tsa.Hash][]byte
 }
 
 func (v *visit) add(name, subject string, o Outcome, code, format string, args ...any) {

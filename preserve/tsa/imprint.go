@@ -1,0 +1,170 @@
+package tsa
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"guzheng/preserve/internal/issue"
+)
+
+// An Imprint is a hash value and the function that it was made with.
+type Imprint struct {
+	Hash  Hash
+	Value []byte
+}
+
+// An Imprinter is an authority that stamps imprints of any Hash; evidence
+// records outlive SHA-256 by it. Remote and Practice are the two there are.
+type Imprinter interface {
+	Authority
+	// StampImprint is Stamp over an imprint of any hash function.
+	StampImprint(ctx context.Context, want Imprint) Stamp
+}
+
+var (
+	_ Imprinter = Remote{}
+	_ Imprinter = (*Practice)(nil)
+)
+
+// imprintRequest is TimeStampReq of RFC 3161 section 2.4.1 without
+// extensions. The library's own knows no SM3.
+type imprintRequest struct {
+	Version int
+	Imprint issue.Imprint
+	Policy  asn1.ObjectIdentifier `asn1:"optional"`
+	Nonce   *big.Int              `asn1:"optional"`
+	Certs   bool                  `asn1:"optional,default:false"`
+}
+
+// beginImprint starts a Stamp and its request.
+func beginImprint(name string, want Imprint, policy string) (Stamp, error) {
+	s := Stamp{TSA: name, Imprint: hex.EncodeToString(want.Value)}
+	if !want.Hash.Known() || len(want.Value) != want.Hash.Size() {
+		return s, fmt.Errorf("%d bytes are no value of hash function %q", len(want.Value), want.Hash)
+	}
+	req := imprintRequest{Version: 1, Certs: true,
+		Imprint: issue.Imprint{Hash: pkix.AlgorithmIdentifier{Algorithm: want.Hash.OID()}, Value: want.Value}}
+	if policy != "" {
+		var err error
+		if req.Policy, err = parseOID(policy); err != nil {
+			return s, err
+		}
+	}
+	nonce := make([]byte, nonceBytes)
+	_, _ = rand.Read(nonce) // never returns an error
+	nonce[0] = nonce[0]&0x7f | 0x40
+	req.Nonce = new(big.Int).SetBytes(nonce)
+	der, err := asn1.Marshal(req)
+	if err != nil {
+		return s, fmt.Errorf("encoding time-stamp request: %w", err)
+	}
+	s.Request = der
+	return s, nil
+}
+
+// arrivedImprint is arrived for any hash function.
+func (s Stamp) arrivedImprint(now time.Time, want Imprint) Stamp {
+	s.At = now.UTC()
+	token, err := Token(s)
+	if err != nil {
+		return s.fail(now, fmt.Errorf("answer refused: %w", err))
+	}
+	t, err := openToken(token)
+	if err != nil {
+		return s.fail(now, fmt.Errorf("answer refused: %w", err))
+	}
+	req, err := readImprintRequest(s.Request)
+	if err != nil {
+		return s.fail(now, err)
+	}
+	if t.ts.Nonce == nil || t.ts.Nonce.Cmp(req.Nonce) != 0 {
+		return s.fail(now, errors.New("answer refused: request and token have different nonces"))
+	}
+	if len(req.Policy) > 0 && !req.Policy.Equal(t.ts.Policy) {
+		return s.fail(now, fmt.Errorf("answer refused: token was made under %s, asked for %s", t.ts.Policy, req.Policy))
+	}
+	for _, f := range CheckToken(token, want, Trust{}, time.Time{}).Findings {
+		if f.State == Failed {
+			return s.fail(now, fmt.Errorf("answer refused: %s: %s", f.Code, f.Detail))
+		}
+	}
+	return s
+}
+
+func readImprintRequest(der []byte) (imprintRequest, error) {
+	var req imprintRequest
+	rest, err := asn1.Unmarshal(der, &req)
+	if err != nil || len(rest) > 0 {
+		return req, fmt.Errorf("reading time-stamp request: %d bytes left over, %v", len(rest), err)
+	}
+	if again, err := asn1.Marshal(req); err != nil || !bytes.Equal(again, der) {
+		return req, errors.New("reading time-stamp request: not DER, or with extensions")
+	}
+	if h := HashOf(req.Imprint.Hash.Algorithm); h == "" || h.Size() != len(req.Imprint.Value) {
+		return req, fmt.Errorf("reading time-stamp request: hash function %s with %d bytes", req.Imprint.Hash.Algorithm, len(req.Imprint.Value))
+	}
+	return req, nil
+}
+
+// StampImprint implements Imprinter. SHA-256 goes the way of Stamp.
+func (r Remote) StampImprint(ctx context.Context, want Imprint) Stamp {
+	if want.Hash == SHA256 && len(want.Value) == want.Hash.Size() {
+		return r.Stamp(ctx, [32]byte(want.Value))
+	}
+	s, err := beginImprint(r.Name(), want, r.Policy)
+	if r.Now == nil {
+		return s.fail(time.Time{}, errNoClock)
+	}
+	if err != nil {
+		return s.fail(r.Now(), err)
+	}
+	if s.Response, err = r.exchange(ctx, s.Request); err != nil {
+		return s.fail(r.Now(), err)
+	}
+	return s.arrivedImprint(r.Now(), want)
+}
+
+// StampImprint implements Imprinter. SHA-256 goes the way of Stamp.
+func (p *Practice) StampImprint(ctx context.Context, want Imprint) Stamp {
+	if want.Hash == SHA256 && len(want.Value) == want.Hash.Size() {
+		return p.Stamp(ctx, [32]byte(want.Value))
+	}
+	s, err := beginImprint(PracticeName, want, PracticePolicy)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return s.fail(p.now(), err)
+	}
+	if s.Response, err = p.answerImprint(s.Request); err != nil {
+		return s.fail(p.now(), err)
+	}
+	return s.arrivedImprint(p.now(), want)
+}
+
+func (p *Practice) answerImprint(query []byte) ([]byte, error) {
+	req, err := readImprintRequest(query)
+	if err != nil {
+		return nil, err
+	}
+	now := p.now().UTC()
+	if now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter) {
+		return nil, fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
+			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
+	}
+	policy, err := parseOID(PracticePolicy)
+	if err != nil {
+		return nil, err
+	}
+	return issue.Response(issue.Token{Hash: req.Imprint.Hash.Algorithm, Imprint: req.Imprint.Value, Policy: policy, Nonce: req.Nonce,
+		Time: now, Certificates: []*x509.Certificate{p.leaf, p.root}, Key: p.key})
+}
