@@ -40,11 +40,16 @@ func TestScripts(t *testing.T) {
 		files = quick
 	}
 	verifier := buildVerifier(t)
+	vectors, err := filepath.Abs("../../preserve/testdata/vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Files: files,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GUZHENG_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("GUZHENG_LANG", "en")
+			e.Setenv("VECTORS", vectors)
 			e.Setenv("PATH", filepath.Dir(verifier)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			// No clock server is asked in scripts: what they would answer is
 			// not for a test to depend on.
