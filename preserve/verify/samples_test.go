@@ -76,6 +76,8 @@ func soundSamples(t *testing.T, data []byte) map[string]sample {
 		"good":          {about: "everything holds", warc: data},
 		"good-failed":   {about: "a capture that got nothing: sound, without traffic", warc: nil},
 		"good-pending":  {about: "authority and log did not answer", want: "-log.pending stamp.pending", warc: data, raw: silent{}, stamps: []tsa.Authority{silent{}}, down: true},
+		"good-last":     {about: "the last leaf of a log whose size is no power of two", warc: data, before: 6},
+		"good-first":    {about: "a leaf in the left half of the log", warc: data, before: 4},
 		"good-unlogged": {about: "the log did not answer", want: "-log.pending", warc: data, down: true},
 		"good-practice": {about: "stamped by the machine's own practice authority", want: "-stamp.practice", warc: data, raw: practice(t), stamps: []tsa.Authority{practice(t)}},
 		"good-unsealed": {about: "no seal beside the package", want: "-seal.missing", warc: data, noSeal: true},

@@ -120,6 +120,7 @@ type sample struct {
 	text        func(b []byte) []byte                           // of the seal's file, by someone else
 	noSeal      bool
 	down        bool // the log
+	before      int  // events in the log; 3 when 0
 }
 
 // makeVectors writes all vectors anew. The same program makes the same bytes.
@@ -261,6 +262,9 @@ func (h *house) vector(t *testing.T, s sample) (pkg, sealed []byte) {
 		}
 	}
 	h.log.down = s.down
+	for i := 3; i < s.before; i++ {
+		h.log.leaves = append(h.log.leaves, []byte(`{"n":3}`))
+	}
 	h.seal(t, out, stamps...)
 	pkg, sealed = read(t, out), read(t, sealOf(out))
 	if s.patch != nil {
