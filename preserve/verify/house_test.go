@@ -167,3 +167,5 @@ func (l *smallLog) Append(_ context.Context, leaf []byte, _ uint64) (tlog.Entry,
 func pemOf(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
