@@ -34,6 +34,7 @@ func TestFormatCommands(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
 			v := byName[name]
 			cmd.Env = append(os.Environ(), "PKG="+filepath.Join(vectors, v.Package), "SEAL="+filepath.Join(vectors, v.Seal), "ROOT="+filepath.Join(vectors, "root.pem"), "TMPDIR="+t.TempDir(), "LC_ALL=C")

@@ -28,6 +28,7 @@ func secondReader(t *testing.T, args ...string) (string, error) {
 // A reader in another language, written from FORMAT.md alone, says of every
 // layer of every vector what we say.
 func TestSecondReader(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("short: the second reader calls openssl 800 times")
 	}
