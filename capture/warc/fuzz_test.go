@@ -73,6 +73,32 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
+// FuzzCheckIndex compares any index with a sound file.
+func FuzzCheckIndex(f *testing.F) {
+	var buf bytes.Buffer
+	w := newWriter(f, &buf)
+	for _, path := range []string{"", "b", "a"} {
+		if _, err := w.Exchange(page("https://shop.example/"+path, "x"+path)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	good, err := warc.Index(bytes.NewReader(buf.Bytes()), "x.warc.gz")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(bytes.Replace(good, []byte(`"offset":"`), []byte(`"offset":"-`), 1))
+	f.Add([]byte("a b {}\n"))
+	f.Fuzz(func(t *testing.T, index []byte) {
+		if warc.CheckIndex(bytes.NewReader(buf.Bytes()), index, "x.warc.gz") == nil && bytes.Count(bytes.TrimRight(index, "\n"), []byte("\n")) != 2 {
+			t.Errorf("not three lines, and fits:\n%s", index)
+		}
+	})
+}
+
 // FuzzQuery makes index keys from any request.
 func FuzzQuery(f *testing.F) {
 	for _, p := range posts {

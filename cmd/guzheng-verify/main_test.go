@@ -26,8 +26,8 @@ func TestExitCodes(t *testing.T) {
 		{"--trust TRUST good-practice.wacz", exitSound, "stamp.practice"},
 		{"--trust TRUST --strict good-practice.wacz", exitUnknown, "stamp.practice"},
 		{"--trust TRUST --strict good-failed.wacz", exitSound, "verdict: passed"},
-		{"seal-touched.wacz", exitAltered, "envelope.invalid"},
-		{"seal-open.wacz", exitAltered, "envelope.missing"},
+		{"good.wacz seal-touched.seal.json", exitAltered, "envelope.invalid"},
+		{"good.wacz seal-open.seal.json", exitAltered, "envelope.missing"},
 		{"good-unsealed.wacz", exitUnknown, "seal.missing"},
 		{"--trust TRUST good.wacz seal-other.seal.json", exitAltered, "seal.other_digest"},
 		{"good-unsealed.wacz good-unsealed.wacz", exitAltered, "seal.unreadable"},
@@ -61,7 +61,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"--json", filepath.Join(vectors, "log-moved.wacz")}, &out, &errs); code != exitAltered {
+	if code := run(t.Context(), []string{"--json", filepath.Join(vectors, "good.wacz"), filepath.Join(vectors, "log-moved.seal.json")}, &out, &errs); code != exitAltered {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 	var v struct {

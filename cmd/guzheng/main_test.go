@@ -40,11 +40,17 @@ func TestScripts(t *testing.T) {
 		files = quick
 	}
 	verifier := buildVerifier(t)
+	samples, err := filepath.Abs("../../preserve/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Files: files,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GUZHENG_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("GUZHENG_LANG", "en")
+			e.Setenv("VECTORS", filepath.Join(samples, "vectors"))
+			e.Setenv("FOREIGN", filepath.Join(samples, "foreign"))
 			e.Setenv("PATH", filepath.Dir(verifier)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			// No clock server is asked in scripts: what they would answer is
 			// not for a test to depend on.

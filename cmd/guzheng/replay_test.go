@@ -324,6 +324,12 @@ const records = `(async (w, doc, viewer) => {
 // never computes them for any package.
 func (r *replay) signed(t *testing.T) {
 	t.Helper()
+	r.signedBy(t, readSeal(t, r.kept.Seal).Signature.PublicKey)
+}
+
+// signedBy wants that signature to be by a key (SubjectPublicKeyInfo).
+func (r *replay) signedBy(t *testing.T, key []byte) {
+	t.Helper()
 	type record struct {
 		ID       string
 		Expected any
@@ -338,8 +344,7 @@ func (r *replay) signed(t *testing.T) {
 	for _, n := range notes {
 		found[n.ID] = n
 	}
-	s := readSeal(t, r.kept.Seal)
-	if found["signature"].Matched != true || found["publicKey"].Expected != base64.StdEncoding.EncodeToString(s.Signature.PublicKey) {
+	if found["signature"].Matched != true || found["publicKey"].Expected != base64.StdEncoding.EncodeToString(key) {
 		t.Errorf("the viewer does not find the signature good: %+v", notes)
 	}
 }

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -187,6 +188,27 @@ func FuzzCheck(f *testing.F) {
 		}
 		if r.State() == Passed && (string(leaf) != string(e.Leaf) || index != e.Index) {
 			t.Errorf("another leaf passed: %q at %d", leaf, index)
+		}
+	})
+}
+
+// FuzzProof makes proofs of any number of hashes, and claims of any place.
+func FuzzProof(f *testing.F) {
+	e, _ := entry(f, 5, 2)
+	good := bytes.Join(e.Proof, nil)
+	f.Add(good, int64(2))
+	f.Add(good[:32], int64(4))
+	f.Add([]byte{}, int64(-1))
+	f.Add(append(good, good...), int64(1)<<62)
+	f.Fuzz(func(t *testing.T, hashes []byte, index int64) {
+		bad := e
+		bad.Index, bad.Proof = index, nil
+		for rest := hashes; len(rest) > 0; {
+			n := min(len(rest), 32)
+			bad.Proof, rest = append(bad.Proof, rest[:n]), rest[n:]
+		}
+		if Check(bad, []string{e.Verifier}).State() == Passed && (!bytes.Equal(hashes, good) || index != e.Index) {
+			t.Errorf("another proof passed: %x at %d", hashes, index)
 		}
 	})
 }

@@ -315,3 +315,19 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func FuzzCheckApart(f *testing.F) {
+	p, err := OpenPractice(f.TempDir(), time.Now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("x"))
+	f.Add(p.Stamp(context.Background(), sum).Response)
+	f.Add([]byte{0x30, 0x03, 0x30, 0x01, 0x00})
+	f.Fuzz(func(t *testing.T, resp []byte) {
+		r := CheckApart(resp, sum, []*x509.Certificate{p.Root(), p.leaf}, Trust{Roots: []*x509.Certificate{p.Root()}})
+		if len(r.Findings) != 4 || r.State() == Passed {
+			t.Errorf("%+v", r.Findings)
+		}
+	})
+}

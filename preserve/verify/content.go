@@ -124,18 +124,12 @@ func (v *visit) readPages(b []byte) (int, error) {
 	sc.Buffer(nil, 64<<20)
 	n := 0
 	for ; sc.Scan(); n++ {
-		var l struct{ Format, URL, TS string }
+		var l pageLine
 		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
 			return 0, fmt.Errorf("line %d: %w: %w", n+1, errPages, err)
 		}
-		_, err := time.Parse(time.RFC3339Nano, l.TS)
-		switch {
-		case n == 0 && l.Format != "json-pages-1.0":
-			return 0, fmt.Errorf("line 1 has format %q: %w", l.Format, errPages)
-		case n > 0 && (l.URL == "" || err != nil):
-			return 0, fmt.Errorf("line %d has URL %q at %q: %w", n+1, l.URL, l.TS, errPages)
-		case n == 1 && (l.URL != v.about.MainPageURL || l.TS != v.about.MainPageDate):
-			return 0, fmt.Errorf("first page is %s of %s, main page %s of %s: %w", l.URL, l.TS, v.about.MainPageURL, v.about.MainPageDate, errPages)
+		if err := v.checkPage(n, l); err != nil {
+			return 0, fmt.Errorf("line %d: %w: %w", n+1, errPages, err)
 		}
 	}
 	if err := sc.Err(); err != nil {
@@ -145,6 +139,25 @@ func (v *visit) readPages(b []byte) (int, error) {
 		return 0, fmt.Errorf("%d lines, main page %q: %w", n, v.about.MainPageURL, errPages)
 	}
 	return n - 1, nil
+}
+
+// pageLine is what is looked at of a line of pages.jsonl.
+type pageLine struct{ Format, URL, TS string }
+
+// checkPage checks line n of pages.jsonl: 0 is the header, 1 the main page.
+func (v *visit) checkPage(n int, l pageLine) error {
+	_, err := time.Parse(time.RFC3339Nano, l.TS)
+	switch {
+	case n == 0 && l.Format != "json-pages-1.0":
+		return fmt.Errorf("format %q", l.Format)
+	case n > 1:
+		return errors.New("a second page")
+	case n == 1 && (l.URL == "" || err != nil):
+		return fmt.Errorf("URL %q at %q", l.URL, l.TS)
+	case n == 1 && (l.URL != v.about.MainPageURL || l.TS != v.about.MainPageDate):
+		return fmt.Errorf("page is %s of %s, main page %s of %s", l.URL, l.TS, v.about.MainPageURL, v.about.MainPageDate)
+	}
+	return nil
 }
 
 // checkPackageSignature verifies the signature that replay tools look at,

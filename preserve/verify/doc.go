@@ -11,6 +11,10 @@
 // stamps good whose certificates have expired since. A layer that fails does not end the verdict; what cannot be
 // checked because of it is "cannot tell".
 //
+// A package of another program, without a seal of ours and without anything of
+// ours in it, goes through foreign instead: structure, digests, signature,
+// signer and time as far as they go, and never further than "cannot tell".
+//
 // Trust: nothing in a package or seal is believed, and nothing is asked from
 // the network. Who signed, stamped and logged is believed only as far as the
 // caller's Trust names them; without it these layers cannot tell. Someone who

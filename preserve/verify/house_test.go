@@ -2,25 +2,17 @@ package verify_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/digitorus/timestamp"
 	"golang.org/x/mod/sumdb/note"
 	modtlog "golang.org/x/mod/sumdb/tlog"
 
@@ -36,17 +28,17 @@ import (
 // reader who knows it.
 type house struct {
 	key   wacztest.Key
-	third *third
+	third *authority
 	log   *smallLog
 	trust verify.Trust
 }
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{key: wacztest.NewKey(t, 1), third: newThird(t), log: newSmallLog(t)}
+	h := &house{key: wacztest.NewKey(t, 1), third: newAuthority(t, nil), log: newSmallLog(t)}
 	id, _ := h.key.Identity()
 	h.trust = verify.Trust{Signers: []string{id}, Logs: []string{h.log.verifier},
-		TSA: tsa.Trust{Roots: []*x509.Certificate{h.third.root}, Pins: []tsa.Pin{{Policy: "1.2.3", Name: "Test TSA"}}}}
+		TSA: tsa.Trust{Roots: []*x509.Certificate{newRoot(t)}, Pins: []tsa.Pin{{Policy: "1.2.3", Name: "Test TSA"}}}}
 	return h
 }
 
@@ -95,67 +87,6 @@ func (h *house) seal(t testing.TB, out string, authorities ...tsa.Authority) {
 }
 
 func sealOf(pkg string) string { return pkg[:len(pkg)-len(".wacz")] + ".seal.json" }
-
-// third is a time-stamp authority that is not this machine's own.
-type third struct {
-	key        *ecdsa.PrivateKey
-	leaf, root *x509.Certificate
-}
-
-func newThird(t testing.TB) *third {
-	t.Helper()
-	rootKey, key := p256(t, 11), p256(t, 12)
-	purpose, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: wacztest.Time.AddDate(-1, 0, 0), NotAfter: wacztest.Time.AddDate(9, 0, 0)}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Test TSA"}, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: purpose}}}
-	issue := func(c, parent *x509.Certificate, pub any) *x509.Certificate {
-		der, err := x509.CreateCertificate(rand.Reader, c, parent, pub, rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	r := issue(root, root, rootKey.Public())
-	return &third{key: key, leaf: issue(leaf, r, key.Public()), root: r}
-}
-
-func p256(t testing.TB, n byte) *ecdsa.PrivateKey {
-	t.Helper()
-	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append(make([]byte, 31), n))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func (a *third) Name() string { return "https://tsa.example/" }
-
-func (a *third) Stamp(_ context.Context, sum [32]byte) tsa.Stamp {
-	s := tsa.Stamp{TSA: a.Name(), At: wacztest.Time, Imprint: hex.EncodeToString(sum[:])}
-	policy := asn1.ObjectIdentifier{1, 2, 3}
-	req := timestamp.Request{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Certificates: true, TSAPolicyOID: policy, Nonce: big.NewInt(0x4711)}
-	var err error
-	if s.Request, err = req.Marshal(); err != nil {
-		s.Error = err.Error()
-		return s
-	}
-	ts := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: wacztest.Time, Policy: policy, Nonce: req.Nonce,
-		AddTSACertificate: true, Certificates: []*x509.Certificate{a.root}}
-	if s.Response, err = ts.CreateResponseWithOpts(a.leaf, a.key, crypto.SHA256); err != nil {
-		s.Error = err.Error()
-	}
-	return s
-}
 
 // silent is an authority that does not answer.
 type silent struct{}
@@ -236,3 +167,5 @@ func (l *smallLog) Append(_ context.Context, leaf []byte, _ uint64) (tlog.Entry,
 func pemOf(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }

@@ -27,6 +27,10 @@ type Trust struct {
 	Logs    []string // verifier keys of logs (C2SP signed-note)
 	TSA     tsa.Trust
 
+	// Domains are roots of certificates for domains, by which packages of
+	// other programs are signed. They count for nothing else.
+	Domains []*x509.Certificate
+
 	// Lenient makes a signer, a log or an authority that is not named here
 	// one that cannot be told, where it would otherwise fail. It is for
 	// looking at packages of strangers; a trust file never sets it.
@@ -48,6 +52,9 @@ type trustFile struct {
 		} `json:"pins"`
 		MaxSkewSeconds int64 `json:"max_skew_seconds"`
 	} `json:"tsa"`
+	Domains struct {
+		Roots []string `json:"roots"`
+	} `json:"domains"`
 }
 
 // LoadTrust reads a trust file:
@@ -60,7 +67,8 @@ type trustFile struct {
 //	    "roots": ["root.pem", "-----BEGIN CERTIFICATE-----\n…"],
 //	    "pins": [{"policy": "1.2.3", "certificate_sha256": "…", "issuer": "…", "name": "…"}],
 //	    "max_skew_seconds": 600
-//	  }
+//	  },
+//	  "domains": {"roots": ["domains.pem"]}
 //	}
 //
 // Every member but format may be missing. A root is a PEM text or the path of
@@ -108,6 +116,13 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 			return Trust{}, err
 		}
 		t.TSA.Roots = append(t.TSA.Roots, certs...)
+	}
+	for _, r := range f.Domains.Roots {
+		certs, err := loadRoot(r, dir)
+		if err != nil {
+			return Trust{}, err
+		}
+		t.Domains = append(t.Domains, certs...)
 	}
 	return t, nil
 }

@@ -379,7 +379,7 @@ func decode(t testing.TB, b []byte) seal.Seal {
 func TestLenient(t *testing.T) {
 	h := newHouse(t)
 	pkg := h.build(t, wacztest.WARC(t))
-	us := newHouse(t).trust // same names, other root key: certificates are made anew
+	us := newHouse(t).trust
 	us.Signers, us.Logs = []string{strings.Repeat("0", 64)}, []string{"log.example/us+00000000+AAAA"}
 	us.TSA.Roots, us.TSA.Pins = nil, []tsa.Pin{{Name: "Our TSA"}}
 	opt := verify.Options{Trust: us}
@@ -413,7 +413,7 @@ func TestLoadTrust(t *testing.T) {
 		}
 		return name
 	}
-	root := pemOf(h.third.root)
+	root := pemOf(newRoot(t))
 	write("root.pem", root)
 	inline, err := json.Marshal(string(root))
 	if err != nil {

@@ -126,6 +126,10 @@ func LargeWARC(t testing.TB, n int) []byte {
 	return buf.Bytes()
 }
 
+// picture is one white pixel, PNG.
+var picture = []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\b\x02\x00\x00\x00\x90wS\xde" +
+	"\x00\x00\x00\fIDATx\x9cc\xf8\xff\xff?\x00\x05\xfe\x02\xfe\r\xefF\xb8\x00\x00\x00\x00IEND\xaeB`\x82")
+
 // Take makes a closed take in the new directory dir. With no WARC it is a
 // failed one.
 func Take(t testing.TB, dir string, data []byte) capture.Take {
@@ -147,6 +151,7 @@ func Take(t testing.TB, dir string, data []byte) capture.Take {
 			{capture.FileWARC, "application/warc", wacz.WARCPath, data},
 			{capture.FileText, "text/plain; charset=utf-8", "evidence/text.txt", []byte("Tea 199.00\n")},
 			{capture.FileDOM, "text/html", "evidence/dom.html", []byte("<p>199.00")},
+			{capture.FileViewport, "image/png", "evidence/viewport.png", picture},
 		} {
 			if err := d.Write(f.kind, f.mime, f.path, f.b); err != nil {
 				t.Fatal(err)
