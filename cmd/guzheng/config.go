@@ -48,6 +48,10 @@ type config struct {
 	// place that shows its stamps says so.
 	TSA []tsaConfig `koanf:"tsa"`
 
+	// Store says where evidence is kept; a directory under GUZHENG_HOME
+	// unless it says otherwise.
+	Store storeConfig `koanf:"store"`
+
 	// Limits bound a capture; see capture.Limits for each.
 	Limits limitsConfig `koanf:"limits"`
 }
@@ -102,6 +106,7 @@ func defaults() config {
 	return config{
 		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
+		Store:   storeConfig{Kind: "dir"},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
 	}
 }
@@ -155,6 +160,7 @@ func loadConfig(home, file string) (config, error) {
 			c.TSA[i].Roots = filepath.Join(filepath.Dir(file), t.Roots)
 		}
 	}
+	c.Store.anchor(filepath.Dir(file))
 	return c, c.check(file)
 }
 
@@ -189,6 +195,9 @@ func (c config) check(file string) error {
 	if c.RetentionDays < 1 || c.CaseRetentionDays < c.RetentionDays {
 		return fail(exitUsage, "case_retention_days cannot be shorter than retention_days",
 			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
+	}
+	if err := c.Store.check(file); err != nil {
+		return err
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {

@@ -112,7 +112,7 @@ func (s *Store) survives(ctx context.Context, key, version string) (bool, error)
 // Probe implements storage.Prober on objects of its own below ~store/probe-.
 func (s *Store) Probe(ctx context.Context) (storage.Proof, error) {
 	p := storage.Proof{Format: storage.ProofFormat, Time: s.cfg.Now().UTC(),
-		Store: "s3://" + s.bucket + " at " + s.cfg.Endpoint}
+		Store: "s3://" + s.bucket + " at " + strings.TrimRight(s.cfg.Endpoint, "/")}
 	key := probePrefix + rand.Text()
 	for _, trial := range []func(context.Context, string, *storage.Proof) error{s.tryNames, s.tryLock} {
 		if err := trial(ctx, key, &p); err != nil {
