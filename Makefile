@@ -18,6 +18,10 @@ TEST_PACKAGES := default-jdk-headless jq libbcpkix-java openssl poppler-utils py
 WISHED_PACKAGES := fonts-noto-color-emoji
 
 GOLANGCI_VERSION := 2.15.0
+# S3 servers for tests, see storage/s3/s3test. Never in go.mod: MinIO is AGPL
+# and no longer maintained, and neither is part of the program.
+MINIO_VERSION := 20260212201848-7aac2a2c5b7c
+VERSITYGW_VERSION := 1.8.0
 REPLAY_VERSION := 2.5.3
 FUZZTIME ?= 10s
 # For make bench: '-pairs 15' and the like, see cmd/guzheng/bench_test.go.
@@ -43,7 +47,7 @@ BENCH := cmd/guzheng/testdata/npm/bench
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: deps assets build ## capture the practice shop and show what was kept; URL=… captures that page
@@ -131,10 +135,25 @@ $(REPLAY)/ready: $(JUDGES)/replaywebpage.sha512
 	tar -xzf replaywebpage-$(REPLAY_VERSION).tgz --strip-components=1 package/ui.js package/sw.js package/LICENSE
 	touch ready
 
+.PHONY: s3-servers
+s3-servers: $(TOOLS)/bin/minio-$(MINIO_VERSION) $(TOOLS)/bin/versitygw-$(VERSITYGW_VERSION) ## build the S3 servers that tests use (go install, pinned, some minutes once)
+
+$(TOOLS)/bin/minio-$(MINIO_VERSION):
+	@echo "building MinIO $(MINIO_VERSION), some minutes"
+	mkdir -p $(@D)
+	GOBIN="$$PWD/$(@D)" go install -trimpath -ldflags '-s -w' github.com/minio/minio@v0.0.0-$(MINIO_VERSION)
+	mv $(@D)/minio $@
+
+$(TOOLS)/bin/versitygw-$(VERSITYGW_VERSION):
+	@echo "building versitygw $(VERSITYGW_VERSION)"
+	mkdir -p $(@D)
+	GOBIN="$$PWD/$(@D)" go install -trimpath -ldflags '-s -w' github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW_VERSION)
+	mv $(@D)/versitygw $@
+
 ##@ Test
 
 .PHONY: test
-test: test-deps assets judges build ## run every test (real browser, independent readers)
+test: test-deps assets judges s3-servers build ## run every test (real browser, independent readers)
 	go vet ./...
 	go test -count=1 -timeout $(TEST_TIMEOUT) ./...
 

@@ -22,6 +22,7 @@ type Source struct {
 	Seal    io.Reader
 	Entry   storage.Entry
 	Object  storage.Object
+	Proof   *storage.Proof
 	Verdict verify.Verdict
 }
 
@@ -36,7 +37,7 @@ func Open(src Source) (View, error) {
 	if err != nil {
 		return View{}, fmt.Errorf("opening package: %w", err)
 	}
-	v := View{Entry: src.Entry, Object: src.Object, Verdict: src.Verdict, Open: p.Open}
+	v := View{Entry: src.Entry, Object: src.Object, Proof: src.Proof, Verdict: src.Verdict, Open: p.Open}
 	sealed, err := io.ReadAll(io.LimitReader(src.Seal, maxPart))
 	if err != nil {
 		return View{}, fmt.Errorf("reading seal: %w", err)

@@ -39,6 +39,7 @@ type View struct {
 	Raw     RawView
 	Entry   storage.Entry
 	Object  storage.Object
+	Proof   *storage.Proof // what the store was seen to enforce; nil: it was not tried
 	Verdict verify.Verdict
 
 	// Open returns the bytes of a file of the package, by its path.

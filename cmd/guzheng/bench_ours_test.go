@@ -126,7 +126,7 @@ func (o *ours) keep(ctx context.Context, c call) (string, error) {
 	if rec.Entry.Pending {
 		return "", fmt.Errorf("seal of %s is not complete", rec.Order.ID)
 	}
-	return o.home.store.Path(rec.Package.Key)
+	return o.home.local(ctx, rec.Package.Key)
 }
 
 // checkPackage wants every response that the corpus sent in a visit to be in

@@ -236,25 +236,13 @@ type kept struct {
 
 // finish verifies what was kept, prints its sheet and tells the reader.
 func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preserve.Record, interrupted bool) error {
-	pkg, err := h.store.Path(rec.Package.Key)
-	if err != nil {
-		return err
-	}
-	sealPath, err := h.store.Path(rec.Seal.Key)
-	if err != nil {
-		return err
-	}
 	k := kept{Type: "kept", ID: rec.Order.ID, State: rec.Take.State, Reasons: rec.Take.Reasons, URL: rec.Order.URL,
-		Digest: rec.Package.SHA256, SM3: rec.Entry.SM3, Bytes: rec.Package.Bytes, Package: pkg, Seal: sealPath,
+		Digest: rec.Package.SHA256, SM3: rec.Entry.SM3, Bytes: rec.Package.Bytes, Package: h.where(rec.Package), Seal: h.where(rec.Seal),
 		Pending: rec.Entry.Pending}
 	// What is kept is told even when it cannot be printed.
 	view, err := h.printed(ctx, &k, rec)
 	if f.out != "" {
-		names := []string{pkg, sealPath}
-		if k.Sheet != "" {
-			names = append(names, k.Sheet)
-		}
-		err = errors.Join(err, copyOut(f.out, names...))
+		err = errors.Join(err, h.copyOut(ctx, f.out, rec, k.Sheet))
 	}
 	if err != nil {
 		k.Error = err.Error()

@@ -54,6 +54,10 @@ type config struct {
 	// place that shows its stamps says so.
 	TSA []tsaConfig `koanf:"tsa"`
 
+	// Store says where evidence is kept; a directory under GUZHENG_HOME
+	// unless it says otherwise.
+	Store storeConfig `koanf:"store"`
+
 	// Limits bound a capture; see capture.Limits for each.
 	Limits limitsConfig `koanf:"limits"`
 }
@@ -108,6 +112,7 @@ func defaults() config {
 	return config{
 		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8, FindingRetentionDays: 5*365 + 2,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
+		Store:   storeConfig{Kind: "dir"},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
 	}
 }
@@ -161,6 +166,7 @@ func loadConfig(home, file string) (config, error) {
 			c.TSA[i].Roots = filepath.Join(filepath.Dir(file), t.Roots)
 		}
 	}
+	c.Store.anchor(filepath.Dir(file))
 	return c, c.check(file)
 }
 
@@ -196,6 +202,9 @@ func (c config) check(file string) error {
 		return fail(exitUsage, "neither finding_retention_days nor case_retention_days can be shorter than the one before",
 			"configuration %s: retention_days %d, finding_retention_days %d, case_retention_days %d",
 			file, c.RetentionDays, c.FindingRetentionDays, c.CaseRetentionDays)
+	}
+	if err := c.Store.check(file); err != nil {
+		return err
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -32,6 +33,19 @@ func copyOut(dir string, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// copyOut copies package, seal and, if there is one, sheet of a record.
+func (h *home) copyOut(ctx context.Context, dir string, rec preserve.Record, sheet string) error {
+	pkg, err := h.local(ctx, rec.Package.Key)
+	if err != nil {
+		return fmt.Errorf("copying to %s: %w", dir, err)
+	}
+	names := []string{pkg, filepath.Join(filepath.Dir(pkg), path.Base(rec.Seal.Key))}
+	if sheet != "" {
+		names = append(names, sheet)
+	}
+	return copyOut(dir, names...)
 }
 
 func copyFile(from, to string) error {

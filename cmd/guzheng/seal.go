@@ -76,10 +76,7 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 			waiting++
 			h.tellPending(ctx, s, done)
 		}
-		path, err := h.store.Path(done.Seal)
-		if err != nil {
-			return err
-		}
+		path := h.where(storage.Object{Key: done.Seal})
 		if asJSON {
 			writeLine(s.out, map[string]any{"type": "seal", "id": e.ID, "changed": changed, "pending": done.Pending, "seal": path})
 		} else {

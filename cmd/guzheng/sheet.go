@@ -81,15 +81,15 @@ func (h *home) find(ctx context.Context, id string) (storage.Entry, error) {
 
 // view opens a kept package, verifies it and gathers what a sheet shows.
 func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
-	path, err := h.store.Path(e.Package)
+	path, err := h.local(ctx, e.Package)
 	if err != nil {
-		return report.View{}, err
+		return report.View{}, fmt.Errorf("opening package: %w", err)
 	}
 	verdict, err := h.inspect(ctx, path)
 	if err != nil {
 		return report.View{}, err
 	}
-	content, object, err := h.store.Open(ctx, e.Package)
+	content, object, err := h.content(ctx, e.Package, path)
 	if err != nil {
 		return report.View{}, fail(exitAltered, "guzheng verify "+e.ID, "opening package: %w", err)
 	}
@@ -99,7 +99,25 @@ func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
 		return report.View{}, fail(exitAltered, "guzheng verify "+e.ID, "opening seal: %w", err)
 	}
 	defer sealed.Close()
-	return report.Open(report.Source{Package: content, Bytes: object.Bytes, Seal: sealed, Entry: e, Object: object, Verdict: verdict})
+	proof, err := h.proof()
+	if err != nil {
+		return report.View{}, err
+	}
+	return report.Open(report.Source{Package: content, Bytes: object.Bytes, Seal: sealed, Entry: e, Object: object, Proof: proof, Verdict: verdict})
+}
+
+// content opens the bytes that were verified. What was fetched for that is
+// not fetched again: the store had checked it, and the file is ours alone.
+func (h *home) content(ctx context.Context, key, path string) (storage.Content, storage.Object, error) {
+	if rel, err := filepath.Rel(h.copies(), path); err != nil || !filepath.IsLocal(rel) {
+		return h.store.Open(ctx, key)
+	}
+	o, err := h.store.Stat(ctx, key)
+	if err != nil {
+		return nil, o, err
+	}
+	f, err := os.Open(path)
+	return f, o, err
 }
 
 // writeSheet writes the PDF so that it is whole or not there.

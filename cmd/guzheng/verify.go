@@ -83,7 +83,7 @@ func (h *home) packagePath(ctx context.Context, what string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return h.store.Path(e.Package)
+	return h.local(ctx, e.Package)
 }
 
 // judge verifies a package. A trust file binds, and a package in our own
@@ -102,12 +102,24 @@ func (h *home) judge(ctx context.Context, trustFile, path string) (verify.Verdic
 		return verify.Verdict{}, err
 	}
 	v, err := verifyWith(ctx, path, t)
-	rel, rerr := filepath.Rel(filepath.Join(h.dir, "store"), path)
-	if err != nil || rerr == nil && filepath.IsLocal(rel) || !strangers(v) {
+	if err != nil || h.ours(path) || !strangers(v) {
 		return v, err
 	}
 	t.Signers, t.Logs = nil, nil
 	return verifyWith(ctx, path, t)
+}
+
+// ours tells whether a file is the store's, or was fetched from it.
+func (h *home) ours(path string) bool {
+	for _, dir := range []string{filepath.Join(h.dir, "store"), h.cfg.Store.Path, h.copies()} {
+		if dir == "" {
+			continue
+		}
+		if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+			return true
+		}
+	}
+	return false
 }
 
 // strangers reports whether nothing failed but that signer or log are not

@@ -22,7 +22,6 @@ import (
 	"guzheng/preserve/tsa"
 	"guzheng/preserve/verify"
 	"guzheng/report/words"
-	"guzheng/storage/dir"
 	"guzheng/storage/index"
 )
 
@@ -36,7 +35,8 @@ type home struct {
 	tool   capture.Tool
 	key    *key.Key
 	log    *ledger.Log
-	store  *dir.Store
+	store  keep
+	tried  bool // the store's lock was tried
 	index  *index.DB
 	tsas   []tsa.Authority
 	closer []func() error
@@ -77,15 +77,16 @@ func (h *home) Close() error {
 	return errors.Join(errs...)
 }
 
-// openStore opens the embedded store and its index.
+// openStore opens the configured store and the index.
 func (h *home) openStore(ctx context.Context) error {
 	if h.store != nil {
 		return nil
 	}
-	var err error
-	if h.store, err = dir.Open(filepath.Join(h.dir, "store"), capture.Now); err != nil {
-		return fail(exitStorage, "check permissions and free space under "+h.dir, "opening store: %w", err)
+	s, err := openKeep(ctx, h.cfg.Store, filepath.Join(h.dir, "store"), h.spool())
+	if err != nil {
+		return err
 	}
+	h.store = s
 	return h.openIndex(ctx)
 }
 
@@ -166,6 +167,9 @@ func (h *home) keeper(ctx context.Context) (preserve.Keeper, error) {
 	if err := h.openStore(ctx); err != nil {
 		return preserve.Keeper{}, err
 	}
+	if err := h.tryLock(ctx); err != nil {
+		return preserve.Keeper{}, err
+	}
 	press, err := h.openPress(ctx)
 	if err != nil {
 		return preserve.Keeper{}, err
@@ -190,6 +194,9 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
 	}
 	h.holdCase(ctx, rec)
+	if err := h.writeReceipt(rec); err != nil {
+		return rec, fail(exitStorage, "guzheng resume", "writing the receipt of %s: %w", b.order.ID, err)
+	}
 	return rec, b.leave()
 }
 

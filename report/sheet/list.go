@@ -9,6 +9,7 @@ import (
 	"guzheng/capture"
 	"guzheng/report"
 	"guzheng/report/pdf"
+	"guzheng/storage"
 )
 
 // list sets the list of files (items 13 and 14). Every file takes five
@@ -188,6 +189,48 @@ func (s *sheet) remark(m report.Member) string {
 	return "—"
 }
 
+// level is what protects the package: what the store says, unless a trial
+// has shown less.
+func (s *sheet) level() storage.Lock {
+	if s.v.Object.Lock == storage.LockStore && s.v.Proof != nil {
+		return s.v.Proof.Lock()
+	}
+	return s.v.Object.Lock
+}
+
+// lock says what protects the package, and how that is known of a store that
+// claims a lock.
+func (s *sheet) lock() string {
+	level := s.level()
+	text := fmt.Sprint(level)
+	if key := "lock." + text; s.w.Has(key) {
+		text = s.w.T(key)
+	}
+	if s.v.Object.Lock != storage.LockStore {
+		return text
+	}
+	if s.v.Proof == nil {
+		return text + s.w.T("list.semicolon") + s.w.T("lock.untried")
+	}
+	var held, not []string
+	for _, t := range s.v.Proof.Trials {
+		name := s.w.T("lock.trial." + t.Name)
+		if t.Held {
+			held = append(held, name)
+		} else {
+			not = append(not, name)
+		}
+	}
+	when := s.short(s.v.Proof.Time)
+	if len(held) > 0 {
+		text += s.w.T("list.semicolon") + s.w.T("lock.tried", data{"time": when, "held": strings.Join(held, s.w.T("list.comma"))})
+	}
+	if len(not) > 0 {
+		text += s.w.T("list.semicolon") + s.w.T("lock.refuted", data{"time": when, "not": strings.Join(not, s.w.T("list.comma"))})
+	}
+	return text
+}
+
 // kept says where the package is stored, until when, and what protects it.
 func (s *sheet) kept() string {
 	o := s.v.Object
@@ -198,12 +241,13 @@ func (s *sheet) kept() string {
 	if o.Key == "" {
 		return term
 	}
-	lock := "lock." + string(o.Lock)
-	text := fmt.Sprint(o.Lock)
-	if s.w.Has(lock) {
-		text = s.w.T(lock)
+	text := s.w.T("sheet.kept", data{"stored": s.short(o.Stored), "until": s.short(o.Until), "lock": s.lock()})
+	if o.Version != "" {
+		text += s.w.T("list.semicolon") + s.w.T("sheet.kept.version", data{"version": o.Version, "mode": o.Mode})
 	}
-	text = s.w.T("sheet.kept", data{"stored": s.short(o.Stored), "until": s.short(o.Until), "lock": text})
+	if o.Hold {
+		text += s.w.T("list.semicolon") + s.w.T("sheet.kept.hold")
+	}
 	if term != "" {
 		text += s.w.T("list.semicolon") + term
 	}

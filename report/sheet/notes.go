@@ -85,7 +85,7 @@ func (s *sheet) standing() []string {
 		{s.pending(), "checkcode.stamp.pending"},
 		{s.v.Seal.Log.Pending(), "checkcode.log.pending"},
 		{!s.v.Seal.Log.Pending(), "sheet.log.alone"},
-		{s.v.Object.Lock == storage.LockHash, "note.lock.hash"},
+		{s.level() == storage.LockHash, "note.lock.hash"},
 	} {
 		if n.on {
 			out = append(out, n.key)

@@ -185,7 +185,7 @@ func down(t *testing.T, open func(t *testing.T) (storage.Store, *Line)) {
 			_, stat := s.Stat(t.Context(), "a/k")
 			_, extend := s.Extend(t.Context(), "a/k", until.AddDate(1, 0, 0))
 			_, hold := s.Hold(t.Context(), "a/k", true)
-			_, put := s.Put(t.Context(), "a/l", strings.NewReader("content"), want("content"))
+			_, put := s.Put(t.Context(), "a/"+method, strings.NewReader("content"), want("content"))
 			for name, err := range map[string]error{"Stat": stat, "Extend": extend, "Hold": hold, "Put": put} {
 				if method == http.MethodPut && name == "Stat" {
 					continue

@@ -19,6 +19,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -338,14 +339,16 @@ func readWhileWriting(t *testing.T, s storage.Store) {
 	const objects = 30
 	key := func(i int) string { return fmt.Sprintf("a/%02d", i) }
 	var all sync.WaitGroup
+	var written atomic.Int64
 	for range 3 {
 		all.Go(func() {
 			for i := 0; i < objects && !t.Failed(); {
+				there := written.Load() > int64(i)
 				_, err := s.Stat(t.Context(), key(i))
 				if err == nil {
 					i++
-				} else if !errors.Is(err, storage.ErrNotExist) {
-					t.Errorf("Stat(%s) = %v", key(i), err)
+				} else if there || !errors.Is(err, storage.ErrNotExist) {
+					t.Errorf("Stat(%s) = %v, written: %v", key(i), err, there)
 				}
 			}
 		})
@@ -355,6 +358,7 @@ func readWhileWriting(t *testing.T, s storage.Store) {
 			t.Errorf("Put(%s) = %v", key(i), err) // ends the readers, too
 			break
 		}
+		written.Add(1)
 		for o, err := range s.List(t.Context(), "a/") {
 			if err != nil {
 				t.Errorf("List yields %+v, %v", o, err)
