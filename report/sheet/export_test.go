@@ -30,3 +30,8 @@ func Steps(v report.View, c *words.Catalogue) []string {
 func Weaknesses(v report.View, c *words.Catalogue) []string {
 	return (&sheet{v: v, w: c}).weaknesses()
 }
+
+// Kept is what the list says of where the package lies.
+func Kept(v report.View, c *words.Catalogue) string {
+	return (&sheet{v: v, w: c}).kept()
+}
