@@ -28,6 +28,9 @@ var (
 	ErrAltered  = errors.New("object does not have the digest it was stored with")
 	ErrShorten  = errors.New("retention cannot be shortened")
 	ErrRetained = errors.New("object is retained")
+	// ErrUnavailable says that a store could not be reached or would not
+	// serve; nothing is known of the object by that.
+	ErrUnavailable = errors.New("store is not available")
 )
 
 // An Object is what a store knows of one stored sequence of bytes. Every

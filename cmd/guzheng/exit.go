@@ -79,6 +79,8 @@ func classify(ctx context.Context, err error) (int, string) {
 		return exitFailure, "put the passphrase into a file and set GUZHENG_PASSPHRASE_FILE to its path"
 	case errors.Is(err, storage.ErrAltered):
 		return exitAltered, "guzheng verify ID shows which check fails"
+	case errors.Is(err, storage.ErrUnavailable):
+		return exitStorage, "what was captured is kept: guzheng resume, when the store answers again"
 	case errors.Is(err, storage.ErrConflict), errors.Is(err, storage.ErrShorten):
 		return exitStorage, "guzheng resume goes on when the store is in order"
 	}

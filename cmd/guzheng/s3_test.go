@@ -1,13 +1,16 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"guzheng/storage/s3/s3test"
+	"guzheng/storage/storetest"
 )
 
 // TestScriptsS3 runs the verbs on evidence in a bucket of MinIO: $S3 is its
@@ -21,7 +24,9 @@ func TestScriptsS3(t *testing.T) {
 			e.Setenv("GUZHENG_LANG", "en")
 			e.Setenv("AWS_ACCESS_KEY_ID", s3test.AccessKey)
 			e.Setenv("AWS_SECRET_ACCESS_KEY", s3test.SecretKey)
-			addresses := map[string]string{"S3": srv.URL, "BUCKET": srv.Bucket(t, true), "OPEN": srv.Bucket(t, false)}
+			line := storetest.NewLine(t, srv.URL)
+			e.Values[lineKey{}] = line
+			addresses := map[string]string{"S3": srv.URL, "LINE": line.URL, "BUCKET": srv.Bucket(t, true), "OPEN": srv.Bucket(t, false)}
 			for name, value := range addresses {
 				e.Setenv(name, value)
 			}
@@ -43,8 +48,31 @@ func TestScriptsS3(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "shop": startShop, "field": field, "flip": flip, "find": find,
+			// Of what the next commands put, the first so many arrive:
+			// snap N. mend ends it.
+			"snap": func(ts *testscript.TestScript, _ bool, a []string) {
+				n, err := strconv.Atoi(a[0])
+				ts.Check(err)
+				lineOf(ts).Break(http.MethodPut, n, 0, storetest.Answers(http.StatusServiceUnavailable, "SlowDown"))
+			},
+			"mend": func(ts *testscript.TestScript, _ bool, _ []string) {
+				if lineOf(ts).Mend() == 0 {
+					ts.Fatalf("nothing was broken")
+				}
+			},
 		},
 	})
+}
+
+type lineKey struct{}
+
+// lineOf is the script's own line to the server, at $LINE.
+func lineOf(ts *testscript.TestScript) *storetest.Line {
+	line, ok := ts.Value(lineKey{}).(*storetest.Line)
+	if !ok {
+		ts.Fatalf("no line")
+	}
+	return line
 }
 
 // find sets $NAME to the one file below a directory with this base name:

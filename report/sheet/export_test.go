@@ -59,3 +59,8 @@ func Captions(v report.View, c *words.Catalogue) (room float64, takes []float64,
 	}
 	return f.captionRoom(), takes, nil
 }
+
+// Kept is what the list says of where the package lies.
+func Kept(v report.View, c *words.Catalogue) string {
+	return (&sheet{v: v, w: c}).kept()
+}

@@ -37,7 +37,7 @@ const (
 func (s *Store) Put(ctx context.Context, key string, content io.Reader, want storage.Want) (storage.Object, error) {
 	o, err := s.put(ctx, key, content, want)
 	if err != nil {
-		return storage.Object{}, fmt.Errorf("storing %s: %w", label(key), err)
+		return storage.Object{}, fmt.Errorf("storing %s: %w", label(key), named(err))
 	}
 	return o, nil
 }

@@ -31,7 +31,7 @@ const inMemory = 1 << 20
 func (s *Store) Stat(ctx context.Context, key string) (storage.Object, error) {
 	o, err := s.stat(ctx, key)
 	if err != nil {
-		return storage.Object{}, fmt.Errorf("looking up %s: %w", label(key), err)
+		return storage.Object{}, fmt.Errorf("looking up %s: %w", label(key), named(err))
 	}
 	return o, nil
 }
@@ -163,7 +163,7 @@ func agrees(checksum, digest string) error {
 func (s *Store) Open(ctx context.Context, key string) (storage.Content, storage.Object, error) {
 	c, o, err := s.openChecked(ctx, key)
 	if err != nil {
-		return nil, storage.Object{}, fmt.Errorf("opening %s: %w", label(key), err)
+		return nil, storage.Object{}, fmt.Errorf("opening %s: %w", label(key), named(err))
 	}
 	return c, o, nil
 }
@@ -281,13 +281,13 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 				return true // it has been removed meanwhile
 			}
 			if err != nil {
-				o, err = storage.Object{Key: last.Key}, fmt.Errorf("listing %q: %w", prefix, err)
+				o, err = storage.Object{Key: last.Key}, fmt.Errorf("listing %q: %w", prefix, named(err))
 			}
 			return yield(o, err)
 		}
 		for v := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true, WithVersions: s.versioned}) {
 			if v.Err != nil {
-				yield(storage.Object{}, fmt.Errorf("listing %q: %w", prefix, v.Err))
+				yield(storage.Object{}, fmt.Errorf("listing %q: %w", prefix, named(v.Err)))
 				return
 			}
 			if v.Key != last.Key && !send() {
@@ -304,7 +304,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Objec
 			}
 		}
 		if err := ctx.Err(); err != nil {
-			yield(storage.Object{}, fmt.Errorf("listing %q: %w", prefix, err))
+			yield(storage.Object{}, fmt.Errorf("listing %q: %w", prefix, named(err)))
 			return
 		}
 		send()

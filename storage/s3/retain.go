@@ -20,7 +20,7 @@ func (s *Store) Extend(ctx context.Context, key string, until time.Time) (storag
 		o, err = s.extendTo(ctx, o, until)
 	}
 	if err != nil {
-		return storage.Object{}, fmt.Errorf("extending retention of %s: %w", label(key), err)
+		return storage.Object{}, fmt.Errorf("extending retention of %s: %w", label(key), named(err))
 	}
 	return o, nil
 }
@@ -51,7 +51,7 @@ func (s *Store) extendTo(ctx context.Context, o storage.Object, until time.Time)
 func (s *Store) Hold(ctx context.Context, key string, on bool) (storage.Object, error) {
 	o, err := s.hold(ctx, key, on)
 	if err != nil {
-		return storage.Object{}, fmt.Errorf("setting the hold of %s: %w", label(key), err)
+		return storage.Object{}, fmt.Errorf("setting the hold of %s: %w", label(key), named(err))
 	}
 	return o, nil
 }
@@ -130,7 +130,7 @@ func (s *Store) tagged(ctx context.Context, o storage.Object) (storage.Object, e
 // before any is removed.
 func (s *Store) Remove(ctx context.Context, key string) error {
 	if err := s.remove(ctx, key); err != nil {
-		return fmt.Errorf("removing %s: %w", label(key), err)
+		return fmt.Errorf("removing %s: %w", label(key), named(err))
 	}
 	return nil
 }

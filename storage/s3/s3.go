@@ -27,6 +27,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -102,7 +103,7 @@ type Store struct {
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := open(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("opening bucket %s at %s: %w", cfg.Bucket, cfg.Endpoint, err)
+		return nil, fmt.Errorf("opening bucket %s at %s: %w", cfg.Bucket, cfg.Endpoint, named(err))
 	}
 	return s, nil
 }
@@ -232,6 +233,22 @@ func transport(cfg Config, secure bool) (http.RoundTripper, error) {
 func code(err error) (string, int) {
 	r := minio.ToErrorResponse(err)
 	return r.Code, r.StatusCode
+}
+
+// named adds storage.ErrUnavailable to what a server or a line says, unless
+// it has a name already.
+func named(err error) error {
+	for _, known := range []error{storage.ErrNotExist, storage.ErrConflict, storage.ErrAltered, storage.ErrShorten, storage.ErrRetained, context.Canceled} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	var answer minio.ErrorResponse
+	var line *url.Error
+	if errors.As(err, &answer) || errors.As(err, &line) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+	}
+	return err
 }
 
 // absent tells whether the server says that there is no such object or

@@ -123,6 +123,8 @@ func faultyOpen(t *testing.T, open func(t *testing.T) (storage.Store, *Line)) {
 			line.Break(http.MethodGet, 0, 0, onBodies(c.fault))
 			if err := try(t); err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("Open = %v, want an error (%v)", err, c.want)
+			} else if c.want == nil && !errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("Open = %v, want ErrUnavailable", err)
 			} else if c.want == nil && (errors.Is(err, storage.ErrAltered) || errors.Is(err, storage.ErrNotExist)) {
 				t.Errorf("Open = %v, which blames the object", err)
 			}
@@ -192,6 +194,9 @@ func down(t *testing.T, open func(t *testing.T) (storage.Store, *Line)) {
 				}
 				if errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrAltered) || errors.Is(err, storage.ErrConflict) {
 					t.Errorf("%s = %v, which blames the object", name, err)
+				}
+				if err != nil && !errors.Is(err, storage.ErrUnavailable) {
+					t.Errorf("%s = %v, want ErrUnavailable", name, err)
 				}
 				if method == http.MethodPut && err == nil {
 					t.Errorf("%s succeeded", name)
