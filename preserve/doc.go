@@ -22,6 +22,9 @@
 // file of the take that changed) is an error that names it, and everything
 // stays where it is.
 //
+// Later, package renew puts evidence records beside the seals, under the keys
+// of EvidenceKey.
+//
 // How often bytes are hashed: SHA-256 and SM3 as they arrive (package
 // capture); SHA-256 before the root is stamped and again while the file is
 // copied into the package, which shows that the bytes, and so their SM3

@@ -18,5 +18,6 @@
 // an older record, which says what it says. Whoever breaks a hash function
 // after a chain with a stronger one was begun in time gains nothing. The
 // record is silent about whether a renewal came before the weakness did: that
-// is for the reader, who knows the date.
+// is for the reader, who knows the date. Revocation is not looked at (no
+// network).
 package ers

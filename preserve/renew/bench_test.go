@@ -26,9 +26,9 @@ func (noLog) Append(context.Context, []byte, uint64) (tlog.Entry, error) {
 	return tlog.Entry{}, errors.New("no log")
 }
 
-// BenchmarkRun makes the first records of 1,000 packages in a local store,
+// BenchmarkRun makes the first records of packages in a local store,
 // looks through them when nothing is due, renews them, and changes the hash
-// function. Memory is what is reachable at the end of the run.
+// function. Memory is what is reachable when the run has ended.
 func BenchmarkRun(b *testing.B) {
 	home := b.TempDir()
 	h, err := openHouse(home, time.Now)

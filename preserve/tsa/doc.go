@@ -7,7 +7,9 @@
 // back, and returns a Stamp: request and response as they were, or the reason
 // why there is no response. Check reads a Stamp years later without the
 // network and reports layer by layer: imprint, nonce, policy, signature,
-// chain at the token's own time, identity.
+// chain at the token's own time, identity. An Imprinter also stamps values of
+// other hash functions (SHA-384, SHA-512, SM3), and CheckToken examines a bare
+// token as of a later time: evidence records (package ers) are made of both.
 //
 // Trust: an authority is trusted for the time, and only as far as its
 // certificate leads to a configured root and, where pinned, is the very one
