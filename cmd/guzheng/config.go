@@ -65,6 +65,9 @@ type browserConfig struct {
 type clockConfig struct {
 	// NTP lists the servers that the clock is compared with.
 	NTP []string `koanf:"ntp"`
+	// StampSeconds is how far a time stamp may be from this machine's clock
+	// before verification says so; 0 does not look at it.
+	StampSeconds int `koanf:"stamp_seconds"`
 }
 
 type tsaConfig struct {
@@ -75,8 +78,9 @@ type tsaConfig struct {
 	// Roots names a PEM file with the roots its chain must end in, relative
 	// to the directory of the configuration file.
 	Roots string `koanf:"roots"`
-	// Certificate pins the signing certificate by its SHA-256, hex; or
-	// Issuer and Name pin it by the common names of issuer and subject.
+	// Certificate pins the signing certificate by its SHA-256, hex, with or
+	// without colons; or Issuer and Name together pin it by the common names
+	// of issuer and subject. A stamp of anyone else is refused.
 	Certificate string `koanf:"certificate"`
 	Issuer      string `koanf:"issuer"`
 	Name        string `koanf:"name"`
@@ -102,7 +106,7 @@ func defaults() config {
 	return config{
 		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
-		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
+		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}, StampSeconds: 300},
 	}
 }
 
@@ -191,15 +195,12 @@ func (c config) check(file string) error {
 			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
 	}
 	for i, t := range c.TSA {
-		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
-			return fail(exitUsage, "", "configuration %s: tsa %d: url %q is not http or https", file, i+1, t.URL)
+		if err := t.check(); err != nil {
+			return fail(exitUsage, "", "configuration %s: tsa %d: %w", file, i+1, err)
 		}
-		if t.Roots != "" {
-			// Known before a page is visited, not after.
-			if _, err := readRoots(t.Roots); err != nil {
-				return err
-			}
-		}
+	}
+	if c.Clock.StampSeconds < 0 {
+		return fail(exitUsage, "", "configuration %s: clock.stamp_seconds %d is negative", file, c.Clock.StampSeconds)
 	}
 	return nil
 }

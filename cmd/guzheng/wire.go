@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -154,8 +152,11 @@ func (h *home) authorities() ([]tsa.Authority, error) {
 	}
 	var out []tsa.Authority
 	for _, t := range h.cfg.TSA {
-		out = append(out, tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
-			Timeout: time.Duration(t.TimeoutSeconds) * time.Second})
+		a, err := t.remote()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
 	}
 	return out, nil
 }
@@ -211,37 +212,17 @@ func (h *home) trust() (verify.Trust, error) {
 		return t, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
 	}
 	for _, c := range h.cfg.TSA {
-		if c.Roots != "" {
-			roots, err := readRoots(c.Roots)
-			if err != nil {
-				return t, err
-			}
-			t.TSA.Roots = append(t.TSA.Roots, roots...)
+		own, err := c.trust()
+		if err != nil {
+			return t, err
 		}
-		if c.Certificate != "" || c.Issuer != "" || c.Name != "" {
-			t.TSA.Pins = append(t.TSA.Pins, tsa.Pin{Policy: c.Policy, CertificateSHA256: c.Certificate, Issuer: c.Issuer, Name: c.Name})
-		}
+		t.TSA.Roots = append(t.TSA.Roots, own.Roots...)
+		t.TSA.Pins = append(t.TSA.Pins, own.Pins...)
+	}
+	if t.TSA.MaxSkew == 0 {
+		t.TSA.MaxSkew = time.Duration(h.cfg.Clock.StampSeconds) * time.Second
 	}
 	return t, nil
-}
-
-func readRoots(name string) ([]*x509.Certificate, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fail(exitUsage, "", "reading time-stamp roots: %w", err)
-	}
-	var out []*x509.Certificate
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fail(exitUsage, "", "reading time-stamp roots %s: %w", name, err)
-		}
-		out = append(out, c)
-	}
-	if len(out) == 0 {
-		return nil, fail(exitUsage, "", "reading time-stamp roots %s: no certificate in it", name)
-	}
-	return out, nil
 }
 
 // inspect verifies the package in path as this installation would.

@@ -64,21 +64,29 @@ func (o own) stamp(t *testing.T, sum [32]byte, change func(*timestamp.Timestamp)
 // stampUnder asks for a policy, or for none.
 func (o own) stampUnder(t *testing.T, sum [32]byte, policy string, change func(*timestamp.Timestamp)) Stamp {
 	t.Helper()
-	s, err := begin("test", sum, policy)
+	s, err := begin("test", SHA256, Digests{SHA256: sum}, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := timestamp.ParseRequest(s.Request)
-	ts := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: time.Now(), Policy: asn1.ObjectIdentifier{1, 2, 3},
+	s.At = time.Now()
+	if s.Response, err = o.answer(s.Request, change); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// answer makes a TimeStampResp under policy 1.2.3.
+func (o own) answer(query []byte, change func(*timestamp.Timestamp)) ([]byte, error) {
+	req, err := timestamp.ParseRequest(query)
+	if err != nil {
+		return nil, err
+	}
+	ts := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: req.HashedMessage, Time: time.Now(), Policy: asn1.ObjectIdentifier{1, 2, 3},
 		Nonce: req.Nonce, AddTSACertificate: true, Certificates: []*x509.Certificate{o.root}}
 	if change != nil {
 		change(&ts)
 	}
-	s.At = time.Now()
-	if s.Response, err = ts.CreateResponseWithOpts(o.leaf, o.key, crypto.SHA256); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return ts.CreateResponseWithOpts(o.leaf, o.key, crypto.SHA256)
 }
 
 func TestCheckTable(t *testing.T) {
@@ -126,7 +134,7 @@ func TestPolicy(t *testing.T) {
 	o := newOwn(t, nil)
 	sum := sha256.Sum256([]byte("x"))
 	practice := func(x *timestamp.Timestamp) {
-		oid, err := parseOID(PracticePolicy)
+		oid, err := ParsePolicy(PracticePolicy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +220,7 @@ func TestContentTypeAttribute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sd, err := pkcs7.NewSignedData(good.p7.Content)
+	sd, err := pkcs7.NewSignedData(good.content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,11 +258,11 @@ func TestExpiredSince(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := buildChain(tok, []*x509.Certificate{o.root}); err != nil {
+	if _, err := buildChain(tok, []*x509.Certificate{o.root}); err != nil {
 		t.Error(err)
 	}
-	tok.ts.Time = o.leaf.NotAfter.Add(time.Second)
-	if err := buildChain(tok, []*x509.Certificate{o.root}); err == nil {
+	tok.info.Time = o.leaf.NotAfter.Add(time.Second)
+	if _, err := buildChain(tok, []*x509.Certificate{o.root}); err == nil {
 		t.Error("chain is not built at the token's time")
 	}
 }

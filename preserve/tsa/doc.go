@@ -3,9 +3,10 @@
 //
 // Life of a stamp: an Authority gets a SHA-256 value, makes a request with a
 // fresh nonce (RFC 3161 section 2.4.1), sends it over HTTP (section 3.4) or
-// answers it in this process, checks status, imprint and nonce of what comes
-// back, and returns a Stamp: request and response as they were, or the reason
-// why there is no response. Check reads a Stamp years later without the
+// answers it in this process, checks what comes back (status, imprint, nonce,
+// signature, and roots and pins as far as they are configured for that very
+// authority), and returns a Stamp: request and response as they were, or the
+// reason why there is no usable response. Check reads a Stamp years later without the
 // network and reports layer by layer: imprint, nonce, policy, signature,
 // chain at the token's own time, identity.
 //

@@ -124,7 +124,8 @@ func TestRemoteWithOpenSSL(t *testing.T) {
 		"other name":       {Trust{Pins: []Pin{{Name: "Another TSA"}}}, LayerIdentity, "failed identity.other"},
 		"other policy pin": {Trust{Pins: []Pin{{Policy: "1.2.3"}}}, LayerPolicy, "failed policy.not_pinned"},
 		"clock apart":      {Trust{MaxSkew: time.Nanosecond}, LayerClock, "cannot tell clock.skew"},
-		"clock close":      {Trust{MaxSkew: time.Hour}, LayerClock, "absent"},
+		"clock close":      {Trust{MaxSkew: time.Hour}, LayerClock, "passed"},
+		"no limit":         {Trust{}, LayerClock, "absent"},
 	} {
 		if r := Check(s, sum, c.trust); state(r, c.layer) != c.want {
 			t.Errorf("%s: got %s, want %s", name, state(r, c.layer), c.want)

@@ -1,6 +1,12 @@
 package tsa
 
-import "time"
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // A Stamp is one attempt to have a digest time-stamped: what was asked, what
 // came back, or why nothing did. It is stored as it is, so that the exchange
@@ -8,7 +14,7 @@ import "time"
 type Stamp struct {
 	TSA      string    `json:"tsa"`                // URL, or "practice"
 	At       time.Time `json:"at"`                 // this machine's clock when the attempt ended
-	Imprint  string    `json:"imprint"`            // SHA-256 value sent, hex
+	Imprint  string    `json:"imprint"`            // value sent, hex: SHA-256, or SM3 after "sm3:"
 	Request  []byte    `json:"request,omitempty"`  // TimeStampReq, DER (RFC 3161 section 2.4.1)
 	Response []byte    `json:"response,omitempty"` // TimeStampResp, DER (section 2.4.2)
 	Error    string    `json:"error,omitempty"`    // why there is no usable response
@@ -16,3 +22,71 @@ type Stamp struct {
 
 // Pending reports whether the attempt has to be made again.
 func (s Stamp) Pending() bool { return s.Error != "" || len(s.Response) == 0 }
+
+// A Hash is a function that an imprint can be made with.
+type Hash string
+
+// The two functions that are asked for and accepted.
+const (
+	SHA256 Hash = "sha256"
+	SM3    Hash = "sm3" // GB/T 32905-2016
+)
+
+// ParseHash reads the name of a function; empty is SHA256.
+func ParseHash(name string) (Hash, error) {
+	switch h := Hash(name); h {
+	case "":
+		return SHA256, nil
+	case SHA256, SM3:
+		return h, nil
+	}
+	return "", fmt.Errorf("imprint hash %q is neither %s nor %s", name, SHA256, SM3)
+}
+
+// Digests are the values of what is stamped. An authority gets the one that
+// it is asked with, so that a stamp does not rest on the other function.
+type Digests struct {
+	SHA256 [32]byte
+	SM3    [32]byte // zero when it is not known
+}
+
+// ErrNoSM3 says that an authority is to stamp an SM3 value and the caller has
+// none.
+var ErrNoSM3 = errors.New("no SM3 value of what is to be stamped")
+
+// of returns the value by one function; ok is false when it is not known.
+func (d Digests) of(h Hash) (sum [32]byte, ok bool) {
+	if h == SM3 {
+		return d.SM3, d.SM3 != [32]byte{}
+	}
+	return d.SHA256, true
+}
+
+// imprintText is the form of Stamp.Imprint.
+func imprintText(h Hash, sum [32]byte) string {
+	if h == SM3 {
+		return string(SM3) + ":" + hex.EncodeToString(sum[:])
+	}
+	return hex.EncodeToString(sum[:])
+}
+
+// fail ends an attempt without a usable response.
+func (s Stamp) fail(now time.Time, err error) Stamp {
+	s.At = now.UTC()
+	s.Error = strings.ToValidUTF8(err.Error(), "?")
+	return s
+}
+
+// arrived checks what came back before it is relied on: well formed, granted,
+// about the imprint that was sent, with the nonce that was sent, signed, and
+// as far as trust goes by the authority that was asked. What is refused stays
+// in Response, beside the reason.
+func (s Stamp) arrived(now time.Time, d Digests, trust Trust) Stamp {
+	s.At = now.UTC()
+	for _, f := range CheckDigests(s, d, trust).Findings {
+		if f.State == Failed {
+			return s.fail(now, fmt.Errorf("answer refused: %s: %s", f.Code, f.Detail))
+		}
+	}
+	return s
+}

@@ -134,7 +134,7 @@ func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		c, err := tsa.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("reading root: %w", err)
 		}
