@@ -63,8 +63,12 @@ func (t tsaConfig) remote() (tsa.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
-		Timeout: time.Duration(t.TimeoutSeconds) * time.Second, Trust: trust}, nil
+	r := tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
+		Timeout: time.Duration(t.TimeoutSeconds) * time.Second, Trust: trust}
+	if !t.NoRevocation {
+		r.Revocation = &tsa.Fetcher{Now: capture.Now, Private: t.AllowPrivate}
+	}
+	return r, nil
 }
 
 func readRoots(name string) ([]*x509.Certificate, error) {

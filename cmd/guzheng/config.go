@@ -84,6 +84,12 @@ type tsaConfig struct {
 	Certificate string `koanf:"certificate"`
 	Issuer      string `koanf:"issuer"`
 	Name        string `koanf:"name"`
+	// NoRevocation leaves out asking whether its certificates were revoked;
+	// without Roots nobody is asked either.
+	NoRevocation bool `koanf:"no_revocation"`
+	// AllowPrivate permits private addresses for that: an authority of the
+	// own network.
+	AllowPrivate bool `koanf:"allow_private"`
 	// TimeoutSeconds bounds one request.
 	TimeoutSeconds int `koanf:"timeout_seconds"`
 }

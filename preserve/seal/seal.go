@@ -6,8 +6,12 @@ import (
 	"guzheng/preserve/tsa"
 )
 
-// Format names the version of the seal's JSON form.
-const Format = "guzheng-seal/1"
+// Versions of the seal's JSON form. A seal has the lowest that knows all of
+// its members, so that what older readers can read they still read.
+const (
+	Format  = "guzheng-seal/1"
+	Format2 = "guzheng-seal/2" // with chains and revocation material of stamps
+)
 
 // A Seal lies beside a package and is never inside it. Its parts stand on
 // their own: each proves something about the package digest and can be
@@ -34,6 +38,16 @@ type Signature struct {
 	KeyID     string `json:"key_id"`     // SHA-256 of PublicKey, hex: the key's fingerprint
 	PublicKey []byte `json:"public_key"` // SubjectPublicKeyInfo, DER
 	Value     []byte `json:"value"`      // ASN.1 DER
+}
+
+// format is the version that the seal's members need.
+func (s Seal) format() string {
+	for _, st := range s.Stamps {
+		if len(st.Chain) > 0 || len(st.Revocation) > 0 {
+			return Format2
+		}
+	}
+	return Format
 }
 
 // Pending reports whether a stamp or the log entry is still missing.

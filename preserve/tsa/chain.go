@@ -35,9 +35,10 @@ func (r *Report) checkChain(s Stamp, t token, trust Trust) {
 		r.add(LayerChain, Unknown, "chain.no_root", "no root certificate is configured")
 		return
 	}
-	_, err := buildChain(t, roots)
+	t.certs = append(t.certs, s.stored()...)
+	chain, err := buildChain(t, roots)
 	if err == nil && !t.national {
-		err = secondOpinion(s.Response, roots)
+		err = secondOpinion(s.Response, t.certs, roots)
 	}
 	switch {
 	case err != nil:
@@ -45,8 +46,39 @@ func (r *Report) checkChain(s Stamp, t token, trust Trust) {
 	case r.Practice:
 		r.add(LayerChain, Unknown, "chain.practice", "practice authority: this machine's own clock, no third party")
 	default:
-		r.add(LayerChain, Passed, "", "valid at %s", r.Time.Format(time.RFC3339))
+		r.chainHolds(s, chain, trust)
 	}
+}
+
+// chainHolds reports a chain that leads to a root, and then what is told of
+// revocation.
+func (r *Report) chainHolds(s Stamp, chain []*x509.Certificate, trust Trust) {
+	i := len(r.Findings)
+	code, detail := r.checkRevocation(s, chain, trust)
+	f := Finding{Layer: LayerChain, State: Passed, Code: code, Detail: "valid at " + r.Time.Format(time.RFC3339)}
+	if detail != "" {
+		f.Detail += "; " + detail
+	}
+	r.Findings = slices.Insert(r.Findings, i, f)
+}
+
+// stored returns the certificates kept with the stamp.
+func (s Stamp) stored() []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, der := range s.Chain {
+		if c, err := ParseCertificate(der); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// signed reports why c was not issued by issuer.
+func signed(c, issuer *x509.Certificate) error {
+	if isSM2(issuer) {
+		return (*smx509.Certificate)(c).CheckSignatureFrom((*smx509.Certificate)(issuer))
+	}
+	return c.CheckSignatureFrom(issuer)
 }
 
 func selfSigned(certs []*x509.Certificate) []*x509.Certificate {
@@ -112,14 +144,14 @@ func isSM2(c *x509.Certificate) bool { return bytes.Contains(c.Raw, nationalArc)
 // have their digest only; it compares them last, so a reader that was reached
 // tells that every other check (chain at the token's time, critical and sole
 // purpose, end entity, purposes of intermediates) held.
-func secondOpinion(response []byte, roots []*x509.Certificate) (err error) {
+func secondOpinion(response []byte, others, roots []*x509.Certificate) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("verifying token: library gave up: %v", p)
 		}
 	}()
 	var reached reachedReader
-	_, err = verification.VerifyTimestampResponse(response, &reached, verification.VerifyOpts{Roots: roots})
+	_, err = verification.VerifyTimestampResponse(response, &reached, verification.VerifyOpts{Roots: roots, Intermediates: others})
 	if err == nil || reached {
 		return nil
 	}

@@ -186,6 +186,19 @@ func (r *Report) checkIdentity(t token, trust Trust) {
 	r.add(LayerIdentity, Failed, "identity.other", "signed by %s, certificate %x: not one of the %d pinned", t.signer.Subject, sum, len(pins))
 }
 
+// expects reports whether nobody is pinned or one of the pins names the
+// signer.
+func (t Trust) expects(signer *x509.Certificate) bool {
+	pinned := false
+	for _, p := range t.Pins {
+		if !p.nameless() && p.names(signer) {
+			return true
+		}
+		pinned = pinned || !p.nameless()
+	}
+	return !pinned
+}
+
 // policies returns the policies that are pinned for the authority with this
 // certificate, with those of pins that name a policy only; none when any will
 // do. For an authority that no pin names these are the policies of all pins.

@@ -40,6 +40,10 @@ type Remote struct {
 	// fit it is refused at once; the zero value leaves that to whoever
 	// verifies.
 	Trust Trust
+
+	// Revocation gets what is told of the token's certificates; nil gets
+	// nothing. Without roots in Trust it does nothing either.
+	Revocation *Fetcher
 }
 
 var _ Authority = Remote{}
@@ -78,7 +82,11 @@ func (r Remote) StampDigests(ctx context.Context, d Digests) Stamp {
 	if err != nil {
 		return s.fail(r.Now(), err)
 	}
-	return s.arrived(r.Now(), d, r.Trust)
+	now := r.Now()
+	// A chain that the token does not hold whole is no reason to refuse
+	// before it was completed.
+	s = r.Revocation.Complete(ctx, s, r.Trust)
+	return s.arrived(now, d, r.Trust)
 }
 
 func (r Remote) exchange(ctx context.Context, query []byte) ([]byte, error) {

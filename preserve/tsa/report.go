@@ -17,8 +17,9 @@ const (
 	Unknown State = "cannot tell"
 )
 
-// Layers of a stamp, in the order in which Check reports them. LayerClock is
-// reported only when Trust.MaxSkew is set.
+// Layers of a stamp, in the order in which Check reports them.
+// LayerRevocation is reported only when something was stored that tells, or
+// Trust.Revocation is set; LayerClock only when Trust.MaxSkew is set.
 const (
 	LayerImprint   = "imprint"   // the token is about the digest
 	LayerNonce     = "nonce"     // the token answers the stored request
@@ -26,7 +27,10 @@ const (
 	LayerSignature = "signature" // the certificate in the token signed it
 	LayerChain     = "chain"     // that certificate led to a root at the token's time
 	LayerIdentity  = "identity"  // it is the authority that was expected
-	LayerClock     = "clock"     // this machine's clock and the token agree
+
+	LayerRevocation = "revocation" // no certificate of the chain was revoked at the token's time
+
+	LayerClock = "clock" // this machine's clock and the token agree
 )
 
 // A Finding is what one layer says. Code is stable and empty when there is
@@ -54,6 +58,10 @@ type Trust struct {
 	Roots   []*x509.Certificate // real roots; an intermediate here is accepted as one
 	Pins    []Pin
 	MaxSkew time.Duration // between Stamp.At and the token's time; 0: not looked at
+
+	// Revocation wants it shown that no certificate of the chain was revoked;
+	// without, a stamp with nothing stored about that is told and passes.
+	Revocation bool
 }
 
 // A Report is what a stamp says and what became of each check. Time, Serial

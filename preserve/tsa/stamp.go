@@ -18,6 +18,14 @@ type Stamp struct {
 	Request  []byte    `json:"request,omitempty"`  // TimeStampReq, DER (RFC 3161 section 2.4.1)
 	Response []byte    `json:"response,omitempty"` // TimeStampResp, DER (section 2.4.2)
 	Error    string    `json:"error,omitempty"`    // why there is no usable response
+
+	// Chain holds the certificates from the signer's to a root that was
+	// configured when the stamp was made, X.509, DER. It helps to build a
+	// chain later and makes nobody trusted.
+	Chain [][]byte `json:"chain,omitempty"`
+	// Revocation is what was told of those certificates when the stamp was
+	// made.
+	Revocation []Material `json:"revocation,omitempty"`
 }
 
 // Pending reports whether the attempt has to be made again.

@@ -144,7 +144,7 @@ func (v *visit) checkStamp(s tsa.Stamp, digest [32]byte) tsa.Report {
 	if !v.trust.Lenient || r.State() != tsa.Failed {
 		return r
 	}
-	if open := tsa.Check(s, digest, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew}); open.State() != tsa.Failed {
+	if open := tsa.Check(s, digest, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew, Revocation: v.trust.TSA.Revocation}); open.State() != tsa.Failed {
 		return open
 	}
 	return r

@@ -46,7 +46,8 @@ type trustFile struct {
 			Issuer            string `json:"issuer"`
 			Name              string `json:"name"`
 		} `json:"pins"`
-		MaxSkewSeconds int64 `json:"max_skew_seconds"`
+		MaxSkewSeconds    int64 `json:"max_skew_seconds"`
+		RequireRevocation bool  `json:"require_revocation"`
 	} `json:"tsa"`
 }
 
@@ -59,7 +60,8 @@ type trustFile struct {
 //	  "tsa": {
 //	    "roots": ["root.pem", "-----BEGIN CERTIFICATE-----\n…"],
 //	    "pins": [{"policy": "1.2.3", "certificate_sha256": "…", "issuer": "…", "name": "…"}],
-//	    "max_skew_seconds": 600
+//	    "max_skew_seconds": 600,
+//	    "require_revocation": false
 //	  }
 //	}
 //
@@ -91,7 +93,7 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 	if f.TSA.MaxSkewSeconds < 0 {
 		return Trust{}, errors.New("max_skew_seconds is negative")
 	}
-	t := Trust{Logs: f.Logs, TSA: tsa.Trust{MaxSkew: time.Duration(f.TSA.MaxSkewSeconds) * time.Second}}
+	t := Trust{Logs: f.Logs, TSA: tsa.Trust{MaxSkew: time.Duration(f.TSA.MaxSkewSeconds) * time.Second, Revocation: f.TSA.RequireRevocation}}
 	for _, s := range f.Signers {
 		sum, err := hex.DecodeString(s)
 		if err != nil || len(sum) != 32 {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"guzheng/preserve/verify"
 	"guzheng/report"
 	"guzheng/report/pdf"
 )
@@ -33,6 +34,7 @@ func (s *sheet) stamps() {
 	if s.practice() {
 		s.note("checkcode.stamp.practice")
 	}
+	s.noted()
 	s.facts([][2]string{
 		{w("label.root"), s.v.Raw.Root},
 		{w("label.signature"), w("sheet.signature", data{"algorithm": s.v.Seal.Signature.Algorithm, "key": s.v.Seal.Signature.KeyID})},
@@ -41,6 +43,20 @@ func (s *sheet) stamps() {
 	})
 	s.checkpoint()
 	s.bigCode()
+}
+
+// noted tells what a reader should know of stamps that passed, once for each
+// authority.
+func (s *sheet) noted() {
+	seen := map[string]bool{}
+	for _, c := range s.v.Verdict.Checks {
+		text := s.why(c)
+		if c.Outcome != verify.Passed || c.Code == "" || !strings.Contains(c.Name, "stamp.") || seen[text] {
+			continue
+		}
+		seen[text] = true
+		s.text(text)
+	}
 }
 
 func (s *sheet) stampRow(covers string, st report.StampView) pdf.Group {
