@@ -25,8 +25,8 @@ func (t tsaConfig) check() error {
 	if sum, err := hex.DecodeString(fingerprint(t.Certificate)); err != nil || len(sum) != 32 && t.Certificate != "" {
 		return fmt.Errorf("certificate %q is no SHA-256 value in hex", t.Certificate)
 	}
-	if (t.Issuer == "") != (t.Name == "") {
-		return fmt.Errorf("issuer and name pin an authority together; %q and %q do not", t.Issuer, t.Name)
+	if _, err := tsa.ParseHash(t.Hash); err != nil {
+		return err
 	}
 	if t.TimeoutSeconds < 0 {
 		return fmt.Errorf("timeout_seconds %d is negative", t.TimeoutSeconds)
@@ -63,7 +63,11 @@ func (t tsaConfig) remote() (tsa.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
+	hash, err := tsa.ParseHash(t.Hash)
+	if err != nil {
+		return nil, err
+	}
+	r := tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy, Hash: hash,
 		Timeout: time.Duration(t.TimeoutSeconds) * time.Second, Trust: trust}
 	if !t.NoRevocation {
 		r.Revocation = &tsa.Fetcher{Now: capture.Now, Private: t.AllowPrivate}

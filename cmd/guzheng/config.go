@@ -73,14 +73,17 @@ type clockConfig struct {
 type tsaConfig struct {
 	// URL of the authority (RFC 3161 over HTTP).
 	URL string `koanf:"url"`
+	// Hash of the imprint: sha256, or sm3 for an authority of the national
+	// algorithms.
+	Hash string `koanf:"hash"`
 	// Policy is the object identifier asked for; empty asks for none.
 	Policy string `koanf:"policy"`
 	// Roots names a PEM file with the roots its chain must end in, relative
 	// to the directory of the configuration file.
 	Roots string `koanf:"roots"`
 	// Certificate pins the signing certificate by its SHA-256, hex, with or
-	// without colons; or Issuer and Name together pin it by the common names
-	// of issuer and subject. A stamp of anyone else is refused.
+	// without colons; or Issuer and Name pin it by the common names of
+	// issuer and subject. A stamp of anyone else is refused.
 	Certificate string `koanf:"certificate"`
 	Issuer      string `koanf:"issuer"`
 	Name        string `koanf:"name"`

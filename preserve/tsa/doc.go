@@ -12,6 +12,10 @@
 // nonce, policy, signature, chain and revocation at the token's own time,
 // identity, clock.
 //
+// Tokens of the national algorithms (SM3 imprint, SM2 signatures and
+// certificates; GM/T 0033) pass the same checks, read by another library:
+// gmsm. For all others two libraries have to agree on the chain.
+//
 // Trust: an authority is trusted for the time, and only as far as its
 // certificate leads to a configured root and, where pinned, is the very one
 // expected. Without either the answer is "cannot tell", never "passed". The

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"guzheng/capture"
 )
 
 // A Stamp is one attempt to have a digest time-stamped: what was asked, what
@@ -56,6 +58,22 @@ func ParseHash(name string) (Hash, error) {
 type Digests struct {
 	SHA256 [32]byte
 	SM3    [32]byte // zero when it is not known
+}
+
+// DigestsOf reads the two values of a digest.
+func DigestsOf(d capture.Digest) (Digests, error) {
+	var out Digests
+	for _, v := range []struct {
+		to  []byte
+		hex string
+	}{{out.SHA256[:], d.SHA256}, {out.SM3[:], d.SM3}} {
+		b, err := hex.DecodeString(v.hex)
+		if err != nil || len(b) != 32 {
+			return Digests{}, fmt.Errorf("%q is not a value of 32 bytes in hex", v.hex)
+		}
+		copy(v.to, b)
+	}
+	return out, nil
 }
 
 // ErrNoSM3 says that an authority is to stamp an SM3 value and the caller has

@@ -30,7 +30,8 @@ func (v *visit) beside(b []byte) {
 	v.checkSealSignature(s, digest)
 	v.checkEnvelope(s)
 	v.checkSigner(s)
-	v.checkStamps("stamp", s.Stamps, digest)
+	over, _ := tsa.DigestsOf(v.digest)
+	v.checkStamps("stamp", s.Stamps, over)
 	v.checkLog(s)
 }
 
@@ -100,9 +101,9 @@ func (v *visit) noStamps(prefix, code, detail string) {
 	}
 }
 
-// checkStamps checks every stamp over the digest as found. The practice
+// checkStamps checks every stamp over the digests as found. The practice
 // authority is this machine itself and never passes for someone else.
-func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, digest [32]byte) {
+func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, over tsa.Digests) {
 	if len(stamps) == 0 {
 		v.noStamps(prefix, "stamp.missing", "")
 	}
@@ -112,7 +113,7 @@ func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, digest [32]byte) 
 		if seen[s.TSA]++; seen[s.TSA] > 1 {
 			subject = fmt.Sprintf("%s #%d", s.TSA, seen[s.TSA])
 		}
-		r := v.checkStamp(s, digest)
+		r := v.checkStamp(s, over)
 		for _, f := range r.Findings {
 			code := f.Code
 			state := outcome(string(f.State))
@@ -139,12 +140,12 @@ func practiceCannotTell(f tsa.Finding) bool {
 
 // checkStamp leaves out roots and pins when the reader is lenient and the
 // stamp is of an authority that they do not know.
-func (v *visit) checkStamp(s tsa.Stamp, digest [32]byte) tsa.Report {
-	r := tsa.Check(s, digest, v.trust.TSA)
+func (v *visit) checkStamp(s tsa.Stamp, over tsa.Digests) tsa.Report {
+	r := tsa.CheckDigests(s, over, v.trust.TSA)
 	if !v.trust.Lenient || r.State() != tsa.Failed {
 		return r
 	}
-	if open := tsa.Check(s, digest, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew, Revocation: v.trust.TSA.Revocation}); open.State() != tsa.Failed {
+	if open := tsa.CheckDigests(s, over, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew, Revocation: v.trust.TSA.Revocation}); open.State() != tsa.Failed {
 		return open
 	}
 	return r
