@@ -31,6 +31,10 @@ type config struct {
 	// It has to be set before the key is made.
 	PassphraseFile string `koanf:"passphrase_file"`
 
+	// Key says with what packages are signed: p384, or p384+sm2 for an SM2
+	// signature beside the other in every seal.
+	Key string `koanf:"key"`
+
 	// RetentionDays is how long evidence is kept at least. Three years is
 	// the longest period that the law sets for records of a shop without a
 	// case (E-commerce Law art. 31).
@@ -111,9 +115,15 @@ type limitsConfig struct {
 	MemoryMegabytes int `koanf:"memory_megabytes"`
 }
 
+// Values of the setting key.
+const (
+	keyP384 = "p384"
+	keySM2  = "p384+sm2"
+)
+
 func defaults() config {
 	return config{
-		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
+		Lang: "zh-CN", Key: keyP384, RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}, StampSeconds: 300},
 	}
@@ -207,6 +217,9 @@ func (c config) check(file string) error {
 		if err := t.check(); err != nil {
 			return fail(exitUsage, "", "configuration %s: tsa %d: %w", file, i+1, err)
 		}
+	}
+	if c.Key != keyP384 && c.Key != keySM2 {
+		return fail(exitUsage, "", "configuration %s: key %q is neither %s nor %s", file, c.Key, keyP384, keySM2)
 	}
 	if c.Clock.StampSeconds < 0 {
 		return fail(exitUsage, "", "configuration %s: clock.stamp_seconds %d is negative", file, c.Clock.StampSeconds)

@@ -33,6 +33,7 @@ type home struct {
 	words  *words.Catalogue
 	tool   capture.Tool
 	key    *key.Key
+	sm2    *key.SM2 // nil unless the settings order it
 	log    *ledger.Log
 	store  *dir.Store
 	index  *index.DB
@@ -122,6 +123,11 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.key, err = key.Open(filepath.Join(h.keys(), "signing.pem"), pass); err != nil {
 			return seal.Press{}, err
 		}
+		if h.cfg.Key == keySM2 {
+			if h.sm2, err = key.OpenSM2(filepath.Join(h.keys(), "signing-sm2.pem"), pass); err != nil {
+				return seal.Press{}, err
+			}
+		}
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
@@ -137,7 +143,11 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 			return seal.Press{}, err
 		}
 	}
-	return seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}, nil
+	p := seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}
+	if h.sm2 != nil {
+		p.SM2 = h.sm2
+	}
+	return p, nil
 }
 
 // authorities returns the configured time-stamping authorities, or the

@@ -76,6 +76,7 @@ type Kept struct {
 // A Press makes seals.
 type Press struct {
 	Key         Signer           // required
+	SM2         MessageSigner    // signs beside Key; nil: no second signature
 	Authorities []tsa.Authority  // asked in parallel; a seal without any stamp is pending for ever
 	Log         Appender         // required
 	Now         func() time.Time // required
@@ -141,6 +142,9 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	s.Signature.KeyID, s.Signature.PublicKey = p.Key.Identity()
 	if err := CheckSignature(s, sum); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: own signature: %w", id, err)
+	}
+	if err := p.signSM2(&s); err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
 	// Neither waits for the other: they are about the package alone.
 	var wg sync.WaitGroup

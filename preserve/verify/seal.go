@@ -30,6 +30,7 @@ func (v *visit) beside(b []byte) {
 	v.checkSealSignature(s, digest)
 	v.checkEnvelope(s)
 	v.checkSigner(s)
+	v.checkSM2(s)
 	over, _ := tsa.DigestsOf(v.digest)
 	v.checkStamps("stamp", s.Stamps, over)
 	v.checkLog(s)
@@ -90,6 +91,27 @@ func (v *visit) checkSigner(s seal.Seal) {
 	default:
 		v.pass(name, "key %s", id)
 	}
+}
+
+// checkSM2 checks the second signature of a seal that has one. Its key is
+// vouched for by the envelope; whether the reader knows it by itself is told
+// apart, and not knowing it is no failure.
+func (v *visit) checkSM2(s seal.Seal) {
+	if s.SM2 == nil {
+		return
+	}
+	const name, who = "seal.sm2", "seal.sm2-signer"
+	if err := seal.CheckSM2(s, v.digest); err != nil {
+		v.fail(name, "signature.invalid", "%v", err)
+		v.unknown(who, "signature.invalid", "")
+		return
+	}
+	v.pass(name, "key %s", s.SM2.KeyID)
+	if !slices.Contains(v.trust.Signers, s.SM2.KeyID) {
+		v.unknown(who, "signer.unpinned", "key %s; whose it is must be known from elsewhere", s.SM2.KeyID)
+		return
+	}
+	v.pass(who, "key %s", s.SM2.KeyID)
 }
 
 var stampLayers = [...]string{tsa.LayerImprint, tsa.LayerNonce, tsa.LayerPolicy, tsa.LayerSignature, tsa.LayerChain, tsa.LayerIdentity}

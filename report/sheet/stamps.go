@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"guzheng/preserve/seal"
 	"guzheng/preserve/verify"
 	"guzheng/report"
 	"guzheng/report/pdf"
@@ -35,12 +36,17 @@ func (s *sheet) stamps() {
 		s.note("checkcode.stamp.practice")
 	}
 	s.noted()
-	s.facts([][2]string{
-		{w("label.root"), s.v.Raw.Root},
-		{w("label.signature"), w("sheet.signature", data{"algorithm": s.v.Seal.Signature.Algorithm, "key": s.v.Seal.Signature.KeyID})},
+	signature := func(sig seal.Signature) string {
+		return w("sheet.signature", data{"algorithm": sig.Algorithm, "key": sig.KeyID})
+	}
+	rows := [][2]string{{w("label.root"), s.v.Raw.Root}, {w("label.signature"), signature(s.v.Seal.Signature)}}
+	if sm2 := s.v.Seal.SM2; sm2 != nil {
+		rows = append(rows, [2]string{w("label.signature.sm2"), signature(*sm2)})
+	}
+	s.facts(append(rows, [][2]string{
 		{w("label.log"), s.logged()},
 		{w("label.log.root"), s.root()},
-	})
+	}...))
 	s.checkpoint()
 	s.bigCode()
 }
