@@ -24,7 +24,7 @@ const (
 	DefaultFetchTimeout = 10 * time.Second
 	maxAddresses        = 2               // tried of each kind that a certificate names
 	maxIssuers          = 3               // certificates fetched to complete a chain
-	freshFor            = 2 * time.Minute // an answer serves the stamps of one capture, not of a day
+	freshFor            = 2 * time.Minute // an answer, or that there was none, serves the stamps of one capture, not of a day
 	maxRemembered       = 64              // answers
 )
 
@@ -39,7 +39,7 @@ type Fetcher struct {
 	Private bool             // addresses of private networks may be asked
 
 	mu    sync.Mutex
-	known map[string]Material // by kind, address and certificate; good answers only
+	known map[string]Material // by kind, address and certificate
 }
 
 // Complete returns the stamp with the chain and the answers about it. What
@@ -159,19 +159,17 @@ func (f *Fetcher) answers(ctx context.Context, client *http.Client, c, issuer *x
 	ask := func(kind string, urls []string, query []byte) bool {
 		for _, u := range addresses(urls) {
 			m := Material{Kind: kind, URL: u, Certificate: about(c)}
-			if known, ok := f.recall(m); ok {
-				out = append(out, known)
-				return true
-			}
-			m = f.get(ctx, client, m, query)
-			if m.Error == "" {
-				if _, err := readStatus(m, c, issuer); err != nil {
-					m.Data, m.Error = nil, strings.ToValidUTF8(err.Error(), "?")
+			known, ok := f.recall(m)
+			if !ok {
+				known = f.get(ctx, client, m, query)
+				if known.Error == "" {
+					if _, err := readStatus(known, c, issuer); err != nil {
+						known.Data, known.Error = nil, strings.ToValidUTF8(err.Error(), "?")
+					}
 				}
+				f.remember(known)
 			}
-			out = append(out, m)
-			if m.Error == "" {
-				f.remember(m)
+			if out = append(out, known); known.Error == "" {
 				return true
 			}
 		}

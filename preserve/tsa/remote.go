@@ -83,8 +83,12 @@ func (r Remote) StampDigests(ctx context.Context, d Digests) Stamp {
 		return s.fail(r.Now(), err)
 	}
 	now := r.Now()
-	// A chain that the token does not hold whole is no reason to refuse
-	// before it was completed.
+	// Before anybody else is asked about it; what a chain lacks may come then.
+	before := r.Trust
+	before.Roots = nil
+	if s := s.arrived(now, d, before); s.Pending() {
+		return s
+	}
 	s = r.Revocation.Complete(ctx, s, r.Trust)
 	return s.arrived(now, d, r.Trust)
 }
