@@ -145,7 +145,7 @@ func TestAuthorityFaults(t *testing.T) {
 		"wrong imprint":  {says: "imprint.other", token: func(x *timestamp.Timestamp) { x.HashedMessage = make([]byte, 32) }},
 		"expired":        {says: "chain.expired", token: func(x *timestamp.Timestamp) { x.Time = time.Now().Add(72 * time.Hour) }},
 		"other policy":   {says: "policy.other", token: func(x *timestamp.Timestamp) { x.Policy = asn1.ObjectIdentifier{1, 2, 4} }},
-		"other identity": {says: "chain.invalid", serve: newBureau(t, "Stranger").ServeHTTP},
+		"other identity": {says: "identity.other", serve: newBureau(t, "Stranger").ServeHTTP},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad, good := newBureau(t, "Bad"), newBureau(t, "Good")
