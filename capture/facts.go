@@ -253,9 +253,12 @@ type Hosts struct {
 // OffsetMS is the median of the answers; it means nothing when Answered is
 // zero.
 type Clock struct {
+	At       time.Time      `json:"at,omitzero"` // this machine's clock when they were asked, UTC
 	Servers  []ClockReading `json:"servers,omitempty"`
 	Answered int            `json:"answered"`
 	OffsetMS float64        `json:"offset_ms"`
+	Jumps    []Jump         `json:"jumps,omitempty"` // the clock was set, or the machine slept, during the capture
+	After    *Clock         `json:"after,omitempty"` // the servers' answers after a jump
 }
 
 // ClockReading is one server's answer. A positive offset means this
@@ -264,6 +267,7 @@ type ClockReading struct {
 	Server   string  `json:"server"`
 	OffsetMS float64 `json:"offset_ms"`
 	DelayMS  float64 `json:"delay_ms"`
+	ErrorMS  float64 `json:"error_ms,omitempty"` // root distance: bound of the answer's error (RFC 5905 appendix A.5.5.2)
 	Stratum  int     `json:"stratum,omitempty"`
 	Error    string  `json:"error,omitempty"`
 }

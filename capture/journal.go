@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,7 +35,7 @@ type Entry struct {
 
 // A Journal is the evidence of how a take was made: JSON lines, in order,
 // written through at once. It stays a valid account when every progress line
-// is removed. Its methods may be called from several goroutines; a failed
+// is removed. It notices when the clock is set while it is open. Its methods may be called from several goroutines; a failed
 // write is kept and returned by Close, so that a full disk is not overlooked.
 type Journal struct {
 	mu     sync.Mutex
@@ -44,12 +45,24 @@ type Journal struct {
 	seq    int
 	err    error
 	listen func(Entry)
+	watch  Watch
+	jumps  []Jump
 }
 
 // NewJournal starts a journal on w. Every entry is also given to listen,
 // unless it is nil; listen must return fast.
 func NewJournal(w io.WriteCloser, now func() time.Time, listen func(Entry)) *Journal {
-	return &Journal{f: w, now: now, start: now(), listen: listen}
+	j := &Journal{f: w, now: now, start: now(), listen: listen}
+	j.watch.Look(j.start)
+	return j
+}
+
+// Jumps returns the moments at which the clock was set since the journal was
+// opened, as far as an entry noticed them. Each has an anomaly in the journal.
+func (j *Journal) Jumps() []Jump {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.jumps)
 }
 
 // Step records that something was done. The arguments are alternating keys
@@ -81,6 +94,15 @@ func (j *Journal) Add(kind, code string, kv ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	t := j.now()
+	if jump, ok := j.watch.Look(t); ok {
+		j.jumps = append(j.jumps, jump)
+		j.put(t, EntryAnomaly, "clock.jumped", map[string]any{"by_ms": jump.ByMS})
+	}
+	j.put(t, kind, code, data)
+}
+
+// put writes an entry; mu is held.
+func (j *Journal) put(t time.Time, kind, code string, data map[string]any) {
 	e := Entry{Seq: j.seq, Time: t.UTC(), Mono: t.Sub(j.start).Seconds(), Kind: kind, Code: code, Data: data}
 	j.seq++
 	b, err := json.Marshal(e)

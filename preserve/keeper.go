@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/emmansun/gmsm/sm3"
+
 	"guzheng/capture"
 	"guzheng/preserve/seal"
+	"guzheng/preserve/tsa"
 	"guzheng/preserve/wacz"
 	"guzheng/storage"
 )
@@ -104,7 +107,7 @@ type job struct {
 	order capture.Order
 	take  capture.Take
 	meta  meta
-	root  [32]byte
+	root  tsa.Digests // Merkle root over the raw files, and SM3 of their list
 	// What this call has read or written itself and need not read again; empty
 	// when an earlier one did.
 	checked map[string]uint32 // CRC-32 of the take's files, by path
@@ -196,11 +199,11 @@ func (j *job) raw(ctx context.Context) error {
 		return err
 	}
 	raw := wacz.NewRaw(j.take, d)
-	j.root = raw.TreeRoot()
 	want, err := raw.Encode()
 	if err != nil {
 		return err
 	}
+	j.root = tsa.Digests{SHA256: raw.TreeRoot(), SM3: sm3.Sum(want)}
 	have, ok, err := j.have(rawFile)
 	switch {
 	case err != nil:
@@ -261,7 +264,7 @@ func (j *job) stamps(ctx context.Context) error {
 	if _, ok, err := j.have(stampsFile); ok || err != nil {
 		return err
 	}
-	stamps := seal.Stamps(ctx, j.Press.Authorities, j.root)
+	stamps := seal.StampsOver(ctx, j.Press.Authorities, j.root)
 	if err := ctx.Err(); err != nil {
 		return err // asked again next time
 	}

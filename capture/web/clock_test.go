@@ -1,83 +1,66 @@
 package web
 
 import (
-	"encoding/binary"
-	"math"
-	"net"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
+
+	"guzheng/capture"
 )
 
-// timeServer answers NTP requests (RFC 5905) with a clock that is off.
-func timeServer(t *testing.T, off time.Duration) string {
+// hourBack is a reading of the clock with the wall clock set back an hour and
+// the monotonic clock going on, as on a machine whose clock was set.
+func hourBack(t *testing.T, at time.Time) time.Time {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	before := at
+	v := (*struct { // time.Time: a bit, 33 bits of seconds, 30 bits of nanoseconds; monotonic; location
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&at))
+	v.wall -= 3600 << 30
+	if at.Sub(before) != 0 || at.Round(0).Sub(before.Round(0)) != -time.Hour {
+		t.Error("package time has another layout")
 	}
-	t.Cleanup(func() { c.Close() })
-	go func() {
-		buf := make([]byte, 1024)
-		for {
-			n, from, err := c.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if n < 48 {
-				continue
-			}
-			p := make([]byte, 48)
-			p[0], p[1], p[2], p[3] = 4<<3|4, 2, 6, 0xEC // version 4, server, stratum 2
-			copy(p[12:16], "TEST")
-			now := stamp64(time.Now().Add(off))
-			binary.BigEndian.PutUint64(p[16:], now)
-			copy(p[24:32], buf[40:48])
-			binary.BigEndian.PutUint64(p[32:], now)
-			binary.BigEndian.PutUint64(p[40:], now)
-			if _, err := c.WriteTo(p, from); err != nil {
-				return
-			}
+	return at
+}
+
+// The clock jumps back an hour while the page is loaded: the capture goes on,
+// and journal and facts tell it.
+func TestClockSetDuringCapture(t *testing.T) {
+	var set atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		set.Store(true)
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<!DOCTYPE html><title>t</title><p>text</p>")
+	}))
+	defer srv.Close()
+	o := order(srv.URL)
+	o.AllowPrivate, o.NoPrint = true, true
+	got := collect(t, o, Browser{Now: func() time.Time {
+		now := capture.Now()
+		if set.Load() {
+			now = hourBack(t, now)
 		}
-	}()
-	return c.LocalAddr().String()
-}
-
-// stamp64 is the 64-bit timestamp of RFC 5905 section 6.
-func stamp64(t time.Time) uint64 {
-	const since1900 = 2_208_988_800
-	return uint64(t.Unix()+since1900)<<32 | uint64(float64(t.Nanosecond())/1e9*(1<<32))
-}
-
-func TestMeasure(t *testing.T) {
-	right, behind := timeServer(t, 0), timeServer(t, time.Hour)
-	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+		return now
+	}})
+	if got.take.State != capture.Complete {
+		t.Errorf("%s: %+v", got.take.State, got.take.Reasons)
 	}
-	defer silent.Close()
-	for name, c := range map[string]struct {
-		servers  []string
-		answered int
-		offset   float64
-		spread   float64
-	}{
-		"none":        {nil, 0, 0, 0},
-		"no answer":   {[]string{silent.LocalAddr().String()}, 0, 0, 0},
-		"right":       {[]string{right, right, silent.LocalAddr().String()}, 2, 0, 0},
-		"an hour":     {[]string{behind}, 1, 3_600_000, 0},
-		"disagreeing": {[]string{right, behind}, 2, 1_800_000, 3_600_000},
-		"median":      {[]string{behind, right, right}, 3, 0, 3_600_000},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := measure(t.Context(), c.servers, 500*time.Millisecond)
-			if got.Answered != c.answered || math.Abs(got.OffsetMS-c.offset) > 500 || math.Abs(spreadMS(got)-c.spread) > 500 {
-				t.Errorf("%+v, spread %v", got, spreadMS(got))
-			}
-			if len(got.Servers) != len(c.servers) {
-				t.Errorf("%d readings of %d servers", len(got.Servers), len(c.servers))
-			}
-		})
+	if !got.has(capture.EntryAnomaly, "clock.jumped") || len(got.facts.Clock.Jumps) != 1 || got.facts.Clock.Jumps[0].ByMS > -3_599_000 {
+		t.Errorf("jumps %+v", got.facts.Clock.Jumps)
+	}
+	last := 0.0
+	for _, e := range got.entries {
+		if e.Mono < last {
+			t.Errorf("the monotonic clock goes back: %+v", e)
+		}
+		last = e.Mono
 	}
 }
 

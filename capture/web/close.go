@@ -50,6 +50,7 @@ func (v *visit) close() error {
 	}
 	c := v.facts.Counts
 	v.journal.Step("traffic.closed", "requests", c.Requests, "responses", c.Responses, "failed", c.Failed, "refused", c.Refused)
+	v.facts.Clock.Jumps = v.journal.Jumps()
 	return v.writeJSON(capture.FileFacts, "evidence/facts.json", v.facts)
 }
 

@@ -10,16 +10,14 @@ import (
 	"os/user"
 	"runtime"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/beevik/ntp"
 	"golang.org/x/sys/unix"
 
 	"guzheng/capture"
+	"guzheng/capture/ntp"
 )
 
 // clockTolerance is the offset beyond which the clock is worth a warning.
@@ -66,8 +64,19 @@ func (v *visit) preflight(ctx context.Context) (clock func()) {
 	v.facts.Browser = capture.Browser{Path: v.path, Executable: v.path, Sandbox: !o.NoSandbox}
 	v.journal.Step("environment.inspected", "browser", v.path, "tool_sha256", v.facts.Tool.SHA256)
 	measured := make(chan capture.Clock, 1)
-	go func() { measured <- measure(ctx, v.pool.browser.NTP, capture.MS(o.Limits.ClockMS)) }()
-	return func() { v.clock(<-measured) }
+	ask := func() capture.Clock {
+		return ntp.Measure(ctx, v.pool.browser.NTP, capture.MS(o.Limits.ClockMS), v.now)
+	}
+	go func() { measured <- ask() }()
+	return func() {
+		v.clock(<-measured)
+		// What the servers told of the clock is void once it was set.
+		if v.facts.Clock.Jumps = v.journal.Jumps(); len(v.facts.Clock.Jumps) > 0 && len(v.pool.browser.NTP) > 0 {
+			after := ask()
+			v.facts.Clock.After = &after
+			v.journal.Step("clock.again", "asked", len(after.Servers), "answered", after.Answered, "offset_ms", after.OffsetMS)
+		}
+	}
 }
 
 // clock notes how this machine's clock compares with the servers'.
@@ -81,72 +90,12 @@ func (v *visit) clock(c capture.Clock) {
 	if c.Answered == 1 && len(c.Servers) > 1 {
 		v.journal.Anomaly("clock.single", "asked", len(c.Servers))
 	}
-	if spread := spreadMS(c); spread > float64(clockTolerance.Milliseconds()) {
+	if spread := ntp.SpreadMS(c); spread > float64(clockTolerance.Milliseconds()) {
 		v.journal.Anomaly("clock.disagree", "spread_ms", spread)
 	}
 	if offset := time.Duration(c.OffsetMS * float64(time.Millisecond)); offset.Abs() > clockTolerance {
 		v.journal.Anomaly("clock.offset", "offset_ms", c.OffsetMS)
 	}
-}
-
-// measure asks the servers (RFC 5905) within d.
-func measure(ctx context.Context, servers []string, d time.Duration) capture.Clock {
-	if deadline, ok := ctx.Deadline(); ok {
-		d = min(d, time.Until(deadline))
-	}
-	readings := make([]capture.ClockReading, len(servers))
-	var wg sync.WaitGroup
-	for i, s := range servers {
-		wg.Go(func() { readings[i] = ask(s, d) })
-	}
-	wg.Wait()
-	c := capture.Clock{Servers: readings}
-	var offsets []float64
-	for _, r := range readings {
-		if r.Error == "" {
-			offsets = append(offsets, r.OffsetMS)
-		}
-	}
-	if c.Answered = len(offsets); c.Answered > 0 {
-		sort.Float64s(offsets)
-		mid := len(offsets) / 2
-		c.OffsetMS = offsets[mid]
-		if len(offsets)%2 == 0 {
-			c.OffsetMS = (offsets[mid-1] + offsets[mid]) / 2
-		}
-	}
-	return c
-}
-
-// spreadMS is how far the answers are apart.
-func spreadMS(c capture.Clock) float64 {
-	low, high, any := 0.0, 0.0, false
-	for _, r := range c.Servers {
-		if r.Error != "" {
-			continue
-		}
-		if !any {
-			low, high, any = r.OffsetMS, r.OffsetMS, true
-		}
-		low, high = min(low, r.OffsetMS), max(high, r.OffsetMS)
-	}
-	return high - low
-}
-
-func ask(server string, d time.Duration) capture.ClockReading {
-	r := capture.ClockReading{Server: server}
-	res, err := ntp.QueryWithOptions(server, ntp.QueryOptions{Timeout: d})
-	if err == nil {
-		err = res.Validate()
-	}
-	if err != nil {
-		r.Error = err.Error()
-		return r
-	}
-	r.OffsetMS = float64(res.ClockOffset) / float64(time.Millisecond)
-	r.DelayMS = float64(res.RTT) / float64(time.Millisecond)
-	r.Stratum = int(res.Stratum)
-	return r
 }
 
 // machine describes the computer.

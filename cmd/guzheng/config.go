@@ -32,6 +32,10 @@ type config struct {
 	// It has to be set before the key is made.
 	PassphraseFile string `koanf:"passphrase_file"`
 
+	// Key says with what packages are signed: p384, or p384+sm2 for an SM2
+	// signature beside the other in every seal.
+	Key string `koanf:"key"`
+
 	// RetentionDays is how long evidence is kept at least. Three years is
 	// the longest period that the law sets for records of a shop without a
 	// case (E-commerce Law art. 31).
@@ -75,21 +79,34 @@ type browserConfig struct {
 type clockConfig struct {
 	// NTP lists the servers that the clock is compared with.
 	NTP []string `koanf:"ntp"`
+	// StampSeconds is how far a time stamp may be from this machine's clock
+	// before verification says so; 0 does not look at it.
+	StampSeconds int `koanf:"stamp_seconds"`
 }
 
 type tsaConfig struct {
 	// URL of the authority (RFC 3161 over HTTP).
 	URL string `koanf:"url"`
+	// Hash of the imprint: sha256, or sm3 for an authority of the national
+	// algorithms.
+	Hash string `koanf:"hash"`
 	// Policy is the object identifier asked for; empty asks for none.
 	Policy string `koanf:"policy"`
 	// Roots names a PEM file with the roots its chain must end in, relative
 	// to the directory of the configuration file.
 	Roots string `koanf:"roots"`
-	// Certificate pins the signing certificate by its SHA-256, hex; or
-	// Issuer and Name pin it by the common names of issuer and subject.
+	// Certificate pins the signing certificate by its SHA-256, hex, with or
+	// without colons; or Issuer and Name pin it by the common names of
+	// issuer and subject. A stamp of anyone else is refused.
 	Certificate string `koanf:"certificate"`
 	Issuer      string `koanf:"issuer"`
 	Name        string `koanf:"name"`
+	// NoRevocation leaves out asking whether its certificates were revoked;
+	// without Roots nobody is asked either.
+	NoRevocation bool `koanf:"no_revocation"`
+	// AllowPrivate permits private addresses for that: an authority of the
+	// own network.
+	AllowPrivate bool `koanf:"allow_private"`
 	// TimeoutSeconds bounds one request.
 	TimeoutSeconds int `koanf:"timeout_seconds"`
 }
@@ -108,12 +125,18 @@ type limitsConfig struct {
 	MemoryMegabytes int `koanf:"memory_megabytes"`
 }
 
+// Values of the setting key.
+const (
+	keyP384 = "p384"
+	keySM2  = "p384+sm2"
+)
+
 func defaults() config {
 	return config{
-		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8, FindingRetentionDays: 5*365 + 2,
+		Lang: "zh-CN", Key: keyP384, RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8, FindingRetentionDays: 5*365 + 2,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Store:   storeConfig{Kind: "dir"},
-		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
+		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}, StampSeconds: 300},
 	}
 }
 
@@ -207,15 +230,15 @@ func (c config) check(file string) error {
 		return err
 	}
 	for i, t := range c.TSA {
-		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
-			return fail(exitUsage, "", "configuration %s: tsa %d: url %q is not http or https", file, i+1, t.URL)
+		if err := t.check(); err != nil {
+			return fail(exitUsage, "", "configuration %s: tsa %d: %w", file, i+1, err)
 		}
-		if t.Roots != "" {
-			// Known before a page is visited, not after.
-			if _, err := readRoots(t.Roots); err != nil {
-				return err
-			}
-		}
+	}
+	if c.Key != keyP384 && c.Key != keySM2 {
+		return fail(exitUsage, "", "configuration %s: key %q is neither %s nor %s", file, c.Key, keyP384, keySM2)
+	}
+	if c.Clock.StampSeconds < 0 {
+		return fail(exitUsage, "", "configuration %s: clock.stamp_seconds %d is negative", file, c.Clock.StampSeconds)
 	}
 	return nil
 }

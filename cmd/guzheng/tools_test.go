@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -54,7 +55,7 @@ default_tsa = a
 serial = serial
 signer_digest = sha256
 default_policy = 1.2.3.4.5
-digests = sha256
+digests = sha256, sm3
 accuracy = secs:1
 ess_cert_id_chain = no
 ess_cert_id_alg = sha256
@@ -97,7 +98,10 @@ func openssl(dir string, args ...string) error {
 
 // tsaHandler answers RFC 3161 requests with openssl ts -reply.
 func tsaHandler(dir string) http.Handler {
+	var one sync.Mutex // it has one file for all queries
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		one.Lock()
+		defer one.Unlock()
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, "query"), b, 0o644)

@@ -18,7 +18,7 @@ func trustVerb(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trust",
 		Short: "Print what a verifier elsewhere should expect of this installation",
-		Long: `trust prints the fingerprint of the signing key and the verifier key of the
+		Long: `trust prints the fingerprints of the signing keys and the verifier key of the
 log as JSON, for guzheng-verify --trust and guzheng verify --trust. Hand it over
 by another way than the packages.`,
 		Args: args(cobra.NoArgs),
@@ -55,6 +55,9 @@ func (h *home) trustJSON() ([]byte, error) {
 	}
 	if !slices.Contains(t.Signers, h.key.ID) {
 		t.Signers = append(t.Signers, h.key.ID)
+	}
+	if h.sm2 != nil && !slices.Contains(t.Signers, h.sm2.ID) {
+		t.Signers = append(t.Signers, h.sm2.ID)
 	}
 	if !slices.Contains(t.Logs, h.log.Verifier()) {
 		t.Logs = append(t.Logs, h.log.Verifier())

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +32,7 @@ type home struct {
 	words  *words.Catalogue
 	tool   capture.Tool
 	key    *key.Key
+	sm2    *key.SM2 // nil unless the settings order it
 	log    *ledger.Log
 	store  keep
 	tried  bool // the store's lock was tried
@@ -125,6 +124,11 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.key, err = key.Open(filepath.Join(h.keys(), "signing.pem"), pass); err != nil {
 			return seal.Press{}, err
 		}
+		if h.cfg.Key == keySM2 {
+			if h.sm2, err = key.OpenSM2(filepath.Join(h.keys(), "signing-sm2.pem"), pass); err != nil {
+				return seal.Press{}, err
+			}
+		}
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
@@ -140,7 +144,11 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 			return seal.Press{}, err
 		}
 	}
-	return seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}, nil
+	p := seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}
+	if h.sm2 != nil {
+		p.SM2 = h.sm2
+	}
+	return p, nil
 }
 
 // authorities returns the configured time-stamping authorities, or the
@@ -155,8 +163,11 @@ func (h *home) authorities() ([]tsa.Authority, error) {
 	}
 	var out []tsa.Authority
 	for _, t := range h.cfg.TSA {
-		out = append(out, tsa.Remote{URL: t.URL, Now: capture.Now, Policy: t.Policy,
-			Timeout: time.Duration(t.TimeoutSeconds) * time.Second})
+		a, err := t.remote()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
 	}
 	return out, nil
 }
@@ -219,37 +230,17 @@ func (h *home) trust() (verify.Trust, error) {
 		return t, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
 	}
 	for _, c := range h.cfg.TSA {
-		if c.Roots != "" {
-			roots, err := readRoots(c.Roots)
-			if err != nil {
-				return t, err
-			}
-			t.TSA.Roots = append(t.TSA.Roots, roots...)
+		own, err := c.trust()
+		if err != nil {
+			return t, err
 		}
-		if c.Certificate != "" || c.Issuer != "" || c.Name != "" {
-			t.TSA.Pins = append(t.TSA.Pins, tsa.Pin{Policy: c.Policy, CertificateSHA256: c.Certificate, Issuer: c.Issuer, Name: c.Name})
-		}
+		t.TSA.Roots = append(t.TSA.Roots, own.Roots...)
+		t.TSA.Pins = append(t.TSA.Pins, own.Pins...)
+	}
+	if t.TSA.MaxSkew == 0 {
+		t.TSA.MaxSkew = time.Duration(h.cfg.Clock.StampSeconds) * time.Second
 	}
 	return t, nil
-}
-
-func readRoots(name string) ([]*x509.Certificate, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fail(exitUsage, "", "reading time-stamp roots: %w", err)
-	}
-	var out []*x509.Certificate
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fail(exitUsage, "", "reading time-stamp roots %s: %w", name, err)
-		}
-		out = append(out, c)
-	}
-	if len(out) == 0 {
-		return nil, fail(exitUsage, "", "reading time-stamp roots %s: no certificate in it", name)
-	}
-	return out, nil
 }
 
 // inspect verifies the package in path as this installation would.

@@ -1,7 +1,8 @@
-// Package key keeps the key that signs packages.
+// Package key keeps the keys that sign packages: one on the curve P-384, and
+// where it is ordered one for SM2 (GB/T 32918) beside it.
 //
-// Life of a key: Open makes a P-384 key at first use and writes it once, as
-// PKCS#8 in PEM with mode 0600, or encrypted with a passphrase by age
+// Life of a key: Open, or OpenSM2, makes a key at first use and writes it
+// once, as PKCS#8 in PEM with mode 0600, or encrypted with a passphrase by age
 // (scrypt recipient, age-encryption.org/v1, armored). Later calls read it.
 // From then on it is named by its fingerprint, the SHA-256 value of its
 // SubjectPublicKeyInfo, everywhere.
@@ -71,9 +72,23 @@ func Open(path string, passphrase []byte) (*Key, error) {
 }
 
 func open(path string, passphrase []byte, work int) (*Key, error) {
+	b, err := load(path, passphrase, work, newP384)
+	if err != nil {
+		return nil, err
+	}
+	k, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("opening signing key %s: %w", path, err)
+	}
+	return k, nil
+}
+
+// load returns the content of a key file in PEM, after making the file with a
+// fresh key (PKCS#8, DER) when there is none.
+func load(path string, passphrase []byte, work int, fresh func() ([]byte, error)) ([]byte, error) {
 	b, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := create(path, passphrase, work); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := create(path, passphrase, work, fresh); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("making signing key: %w", err)
 		}
 		b, err = readFile(path)
@@ -92,11 +107,7 @@ func open(path string, passphrase []byte, work int) (*Key, error) {
 			return nil, fmt.Errorf("opening signing key %s: %w", path, err)
 		}
 	}
-	k, err := parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("opening signing key %s: %w", path, err)
-	}
-	return k, nil
+	return b, nil
 }
 
 // Sign returns an ECDSA signature over a SHA-256 value, ASN.1 DER (SEC 1
@@ -136,12 +147,16 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-func create(path string, passphrase []byte, work int) error {
+func newP384() ([]byte, error) {
 	priv, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(priv)
+	return x509.MarshalPKCS8PrivateKey(priv)
+}
+
+func create(path string, passphrase []byte, work int, fresh func() ([]byte, error)) error {
+	der, err := fresh()
 	if err != nil {
 		return err
 	}
@@ -197,12 +212,21 @@ func decrypt(b, passphrase []byte) ([]byte, error) {
 	return plain, nil
 }
 
-func parse(b []byte) (*Key, error) {
+// unwrap returns the one PKCS#8 private key of a PEM text.
+func unwrap(b []byte) ([]byte, error) {
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != "PRIVATE KEY" || strings.TrimSpace(string(rest)) != "" {
 		return nil, errors.New("not one PKCS#8 private key in PEM")
 	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	return block.Bytes, nil
+}
+
+func parse(b []byte) (*Key, error) {
+	der, err := unwrap(b)
+	if err != nil {
+		return nil, err
+	}
+	k, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return nil, err
 	}

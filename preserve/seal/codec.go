@@ -11,8 +11,10 @@ import (
 	"guzheng/capture"
 )
 
-// MaxSize bounds the JSON form of a seal, in bytes. A stamp has some 10 KB.
-const MaxSize = 4 << 20
+// MaxSize bounds the JSON form of a seal, in bytes. A stamp has some 10 KB,
+// with what was told of its certificates usually below 100 KB, and never more
+// than 700 KB.
+const MaxSize = 16 << 20
 
 // Encode returns the seal's JSON form, the same bytes for the same seal.
 func Encode(s Seal) ([]byte, error) {
@@ -50,8 +52,8 @@ func Decode(b []byte) (Seal, error) {
 	if err := strict(b, &s); err != nil {
 		return Seal{}, fmt.Errorf("reading seal: %w", err)
 	}
-	if s.Format != Format {
-		return Seal{}, fmt.Errorf("reading seal: format %q, want %q", s.Format, Format)
+	if s.Format != s.format() {
+		return Seal{}, fmt.Errorf("reading seal: format %q, want %q", s.Format, s.format())
 	}
 	if !capture.ValidID(s.ID) {
 		return Seal{}, fmt.Errorf("reading seal: order number %q", s.ID)

@@ -76,6 +76,7 @@ type Kept struct {
 // A Press makes seals.
 type Press struct {
 	Key         Signer           // required
+	SM2         MessageSigner    // signs beside Key; nil: no second signature
 	Authorities []tsa.Authority  // asked in parallel; a seal without any stamp is pending for ever
 	Log         Appender         // required
 	Now         func() time.Time // required
@@ -127,10 +128,11 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	if kept.Package != d {
 		return Seal{}, fmt.Errorf("sealing %s: event is about %s, package is %s: %w", id, kept.Package.SHA256, d.SHA256, ErrOther)
 	}
-	sum, err := sum256(d)
+	both, err := tsa.DigestsOf(d)
 	if err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
 	}
+	sum := both.SHA256
 	sig, err := p.Key.Sign(sum)
 	if err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
@@ -141,10 +143,13 @@ func (p Press) Seal(ctx context.Context, id, pkg string, event Event) (Seal, err
 	if err := CheckSignature(s, sum); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: own signature: %w", id, err)
 	}
+	if err := p.signSM2(&s); err != nil {
+		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
+	}
 	// Neither waits for the other: they are about the package alone.
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Log = p.log(ctx, event.Leaf, event.Since) })
-	s.Stamps = Stamps(ctx, p.Authorities, sum)
+	s.Stamps = StampsOver(ctx, p.Authorities, both)
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return Seal{}, fmt.Errorf("sealing %s: %w", id, err)
@@ -167,13 +172,13 @@ func (p Press) Complete(ctx context.Context, s Seal) (out Seal, changed bool, er
 	if err := p.mayComplete(s); err != nil {
 		return s, false, fmt.Errorf("completing seal %s: %w", s.ID, err)
 	}
-	sum, err := sum256(s.Package)
+	both, err := tsa.DigestsOf(s.Package)
 	if err != nil {
 		return s, false, fmt.Errorf("completing seal %s: %w", s.ID, err)
 	}
 	out = s
 	out.Stamps = append([]tsa.Stamp(nil), s.Stamps...)
-	for _, st := range p.retry(ctx, s, sum) {
+	for _, st := range p.retry(ctx, s, both) {
 		if st.Pending() {
 			continue
 		}
@@ -209,7 +214,7 @@ func (p Press) mayComplete(s Seal) error {
 }
 
 // retry asks the authorities that Complete names.
-func (p Press) retry(ctx context.Context, s Seal, sum [32]byte) []tsa.Stamp {
+func (p Press) retry(ctx context.Context, s Seal, over tsa.Digests) []tsa.Stamp {
 	known := map[string]bool{} // authority → its stamp is pending
 	for _, st := range s.Stamps {
 		known[st.TSA] = st.Pending()
@@ -232,7 +237,7 @@ func (p Press) retry(ctx context.Context, s Seal, sum [32]byte) []tsa.Stamp {
 	if left {
 		again = append(again, fresh...)
 	}
-	return Stamps(ctx, again, sum)
+	return StampsOver(ctx, again, over)
 }
 
 func configured(as []tsa.Authority, name string) bool {
@@ -262,13 +267,18 @@ func place(stamps []tsa.Stamp, st tsa.Stamp) []tsa.Stamp {
 	return append(stamps, st)
 }
 
-// Stamps asks all authorities at once and returns their stamps in the order
-// of the authorities.
+// Stamps is StampsOver for what is known by its SHA-256 value alone.
 func Stamps(ctx context.Context, authorities []tsa.Authority, imprint [32]byte) []tsa.Stamp {
+	return StampsOver(ctx, authorities, tsa.Digests{SHA256: imprint})
+}
+
+// StampsOver asks all authorities at once, each by its own hash, and returns
+// their stamps in the order of the authorities.
+func StampsOver(ctx context.Context, authorities []tsa.Authority, over tsa.Digests) []tsa.Stamp {
 	out := make([]tsa.Stamp, len(authorities))
 	var wg sync.WaitGroup
 	for i, a := range authorities {
-		wg.Go(func() { out[i] = a.Stamp(ctx, imprint) })
+		wg.Go(func() { out[i] = tsa.Ask(ctx, a, over) })
 	}
 	wg.Wait()
 	return out
@@ -308,13 +318,4 @@ func (e Event) digest(pkg string) (capture.Digest, error) {
 	}
 	// Should SHA-256 be another, the caller notices by that.
 	return capture.Digest{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil)), SM3: e.about.SM3}, nil
-}
-
-// sum256 returns the SHA-256 value of a digest as bytes.
-func sum256(d capture.Digest) ([32]byte, error) {
-	b, err := hex.DecodeString(d.SHA256)
-	if err != nil || len(b) != 32 {
-		return [32]byte{}, fmt.Errorf("%q is not a SHA-256 value", d.SHA256)
-	}
-	return [32]byte(b), nil
 }

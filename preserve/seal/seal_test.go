@@ -321,3 +321,29 @@ func FuzzParseKept(f *testing.F) {
 		}
 	})
 }
+
+// A seal has the format that its members need, and is not read under another.
+func TestFormats(t *testing.T) {
+	p, _ := press(t)
+	s, _, _ := sealed(t, p)
+	if s.Format != Format {
+		t.Errorf("nothing new in it, and format %s", s.Format)
+	}
+	s.Stamps[0].Chain = [][]byte{{1}}
+	s, err := Enclose(s, p.Key)
+	if err != nil || s.Format != Format2 {
+		t.Fatalf("format %s, %v", s.Format, err)
+	}
+	b, err := Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Decode(b); err != nil || CheckEnvelope(again) != nil {
+		t.Errorf("not read again: %v", err)
+	}
+	for from, to := range map[string]string{Format2: Format, "guzheng-seal/": "guzheng-seal/3"} {
+		if _, err := Decode(bytes.Replace(b, []byte(from), []byte(to), 1)); err == nil {
+			t.Errorf("read with %s for %s", to, from)
+		}
+	}
+}

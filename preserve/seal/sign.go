@@ -67,7 +67,7 @@ func Enclose(s Seal, key Signer) (Seal, error) {
 	if id, _ := key.Identity(); id != s.Signature.KeyID {
 		return Seal{}, fmt.Errorf("enclosing seal %s: key %s, here is %s: %w", s.ID, s.Signature.KeyID, id, ErrOtherKey)
 	}
-	s.Envelope = nil
+	s.Envelope, s.Format = nil, s.format()
 	digest, err := enclosed(s)
 	if err != nil {
 		return Seal{}, err

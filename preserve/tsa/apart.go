@@ -4,8 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"time"
-
-	"github.com/digitorus/pkcs7"
 )
 
 // CheckApart examines a token of another program, whose certificates may be
@@ -23,10 +21,10 @@ func CheckApart(response []byte, want [32]byte, certs []*x509.Certificate, trust
 		r.add(LayerSignature, Failed, "token.unreadable", "%v", err)
 		return r
 	}
-	r.Time, r.Serial, r.Policy = t.ts.Time.UTC(), t.ts.SerialNumber.String(), t.ts.Policy.String()
-	r.Certificates = t.p7.Certificates
+	r.Time, r.Serial, r.Policy = t.info.Time.UTC(), t.info.Serial.String(), t.info.Policy.String()
+	r.Certificates, r.Hash = t.certs, t.info.Imprint.hash()
 	r.Practice = r.Policy == PracticePolicy || isPractice(t.signer)
-	r.checkImprint(Stamp{Imprint: fmt.Sprintf("%x", want)}, t.ts, want)
+	r.checkImprint(Stamp{Imprint: imprintText(SHA256, want)}, t.info.Imprint, Digests{SHA256: want})
 	r.checkSignature(t)
 	switch {
 	case t.signer == nil:
@@ -39,7 +37,7 @@ func CheckApart(response []byte, want [32]byte, certs []*x509.Certificate, trust
 	case len(trust.Roots) == 0:
 		r.add(LayerChain, Unknown, "chain.no_root", "no root certificate is configured")
 	default:
-		if err := buildChain(t, trust.Roots); err != nil {
+		if _, err := buildChain(t, trust.Roots); err != nil {
 			r.add(LayerChain, Failed, "chain.invalid", "%v", err)
 		} else {
 			r.add(LayerChain, Passed, "", "valid at %s", r.Time.Format(time.RFC3339))
@@ -63,20 +61,5 @@ func readApart(der []byte, certs []*x509.Certificate) (t token, err error) {
 	if err != nil {
 		return token{}, err
 	}
-	if t.p7, err = pkcs7.Parse(raw); err != nil {
-		return token{}, fmt.Errorf("reading token: %w", err)
-	}
-	for _, c := range certs {
-		known := false
-		for _, have := range t.p7.Certificates {
-			known = known || have.Equal(c)
-		}
-		if !known {
-			t.p7.Certificates = append(t.p7.Certificates, c)
-		}
-	}
-	t.sigErr = verifyCMS(t.p7)
-	t.signer = t.p7.GetOnlySigner()
-	t.ts, err = parseInfo(t.p7.Content)
-	return t, err
+	return openCMS(raw, certs)
 }

@@ -2,109 +2,27 @@ package tsa
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"math/big"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/digitorus/timestamp"
-	"github.com/sigstore/timestamp-authority/v2/pkg/verification"
 )
-
-// A State is a finding's outcome. A check that could not be made is Unknown,
-// never Passed.
-type State string
-
-// The three states; the texts are those of verify.Outcome.
-const (
-	Passed  State = "passed"
-	Failed  State = "failed"
-	Unknown State = "cannot tell"
-)
-
-// Layers of a stamp, in the order in which Check reports them. LayerClock
-// is reported only when Trust.MaxSkew is set and exceeded.
-const (
-	LayerImprint   = "imprint"   // the token is about the digest
-	LayerNonce     = "nonce"     // the token answers the stored request
-	LayerPolicy    = "policy"    // it was made under the expected policy
-	LayerSignature = "signature" // the certificate in the token signed it
-	LayerChain     = "chain"     // that certificate led to a root at the token's time
-	LayerIdentity  = "identity"  // it is the authority that was expected
-	LayerClock     = "clock"     // this machine's clock and the token agree
-)
-
-// A Finding is what one layer says. Code is stable and empty when there is
-// nothing to explain; Detail is the machine's account, in English.
-type Finding struct {
-	Layer  string
-	State  State
-	Code   string
-	Detail string
-}
-
-// A Pin is an authority that is expected. Empty fields match anything; a Pin
-// without CertificateSHA256, Issuer and Name identifies nobody.
-type Pin struct {
-	Policy            string // dotted
-	CertificateSHA256 string // of the signer's certificate, DER, hex
-	Issuer            string // common name of the issuer
-	Name              string // common name of the subject
-}
-
-// Trust is what the reader brings along. The zero value trusts nobody, and
-// chain and identity cannot be told.
-type Trust struct {
-	Roots   []*x509.Certificate // real roots; an intermediate here is accepted as one
-	Pins    []Pin
-	MaxSkew time.Duration // between Stamp.At and the token's time; 0: not looked at
-}
-
-// A Report is what a stamp says and what became of each check. Time, Serial
-// and Policy are read even from a token that failed, and prove nothing then.
-type Report struct {
-	Time         time.Time // genTime, UTC; zero when there is no token
-	Serial       string    // decimal
-	Policy       string    // dotted
-	Practice     bool      // made by the practice authority
-	Certificates []*x509.Certificate
-	Findings     []Finding
-}
-
-// State is Failed when any layer failed, else Unknown when any could not
-// tell, else Passed.
-func (r Report) State() State {
-	out := Passed
-	for _, f := range r.Findings {
-		if f.State == Failed {
-			return Failed
-		}
-		if f.State == Unknown {
-			out = Unknown
-		}
-	}
-	return out
-}
-
-func (r *Report) add(layer string, state State, code, detail string, args ...any) {
-	if len(args) > 0 {
-		detail = fmt.Sprintf(detail, args...)
-	}
-	r.Findings = append(r.Findings, Finding{Layer: layer, State: state, Code: code, Detail: detail})
-}
 
 var layers = [...]string{LayerImprint, LayerNonce, LayerPolicy, LayerSignature, LayerChain, LayerIdentity}
 
-// Check examines a stamp over the SHA-256 value want, without network. It
-// always reports all six layers. A pending stamp cannot be told; a response
-// that cannot be read fails the signature, and the rest cannot be told.
+// Check is CheckDigests for what is known by its SHA-256 value alone.
 func Check(s Stamp, want [32]byte, trust Trust) Report {
+	return CheckDigests(s, Digests{SHA256: want}, trust)
+}
+
+// CheckDigests examines a stamp over what has the digests want, without
+// network. It always reports the first six layers. A pending stamp cannot be
+// told; a response that cannot be read fails the signature, and the rest
+// cannot be told.
+func CheckDigests(s Stamp, want Digests, trust Trust) Report {
 	r := Report{Practice: s.TSA == PracticeName}
 	if s.Pending() {
 		for _, l := range layers {
@@ -123,19 +41,15 @@ func Check(s Stamp, want [32]byte, trust Trust) Report {
 		}
 		return r
 	}
-	r.Time, r.Serial, r.Policy = t.ts.Time.UTC(), t.ts.SerialNumber.String(), t.ts.Policy.String()
-	r.Certificates = t.p7.Certificates
+	r.Time, r.Serial, r.Policy = t.info.Time.UTC(), t.info.Serial.String(), t.info.Policy.String()
+	r.Certificates, r.Hash = t.certs, t.info.Imprint.hash()
 	r.Practice = r.Practice || r.Policy == PracticePolicy || isPractice(t.signer)
-	r.checkImprint(s, t.ts, want)
+	r.checkImprint(s, t.info.Imprint, want)
 	r.checkRequest(s, t, trust)
 	r.checkSignature(t)
 	r.checkChain(s, t, trust)
 	r.checkIdentity(t, trust)
-	if trust.MaxSkew > 0 {
-		if d := s.At.Sub(r.Time).Abs(); d > trust.MaxSkew {
-			r.add(LayerClock, Unknown, "clock.skew", "this machine's clock said %s, the token %s", s.At.UTC().Format(time.RFC3339), r.Time.Format(time.RFC3339))
-		}
-	}
+	r.checkClock(s, trust)
 	return r
 }
 
@@ -143,31 +57,34 @@ func isPractice(c *x509.Certificate) bool {
 	return c != nil && slices.Contains(c.Subject.Organization, practiceOrganization)
 }
 
-func (r *Report) checkImprint(s Stamp, ts *timestamp.Timestamp, want [32]byte) {
+func (r *Report) checkImprint(s Stamp, m messageImprint, want Digests) {
+	sum, known := want.of(r.Hash)
 	switch {
-	case ts.HashAlgorithm != crypto.SHA256:
-		r.add(LayerImprint, Failed, "imprint.hash", "token uses %s, want SHA-256", ts.HashAlgorithm)
-	case !bytes.Equal(ts.HashedMessage, want[:]):
-		r.add(LayerImprint, Failed, "imprint.other", "token is about %x, want %x", ts.HashedMessage, want)
-	case s.Imprint != hex.EncodeToString(want[:]):
-		r.add(LayerImprint, Failed, "imprint.record", "the record says %q was sent, want %x", s.Imprint, want)
+	case r.Hash == "":
+		r.add(LayerImprint, Failed, "imprint.hash", "token uses hash %s, want %s or %s", m.Algorithm.Algorithm, SHA256, SM3)
+	case !known:
+		r.add(LayerImprint, Unknown, "imprint.unknown", "token is about the %s value %x, and that of the data is not known here", r.Hash, m.Hash)
+	case !bytes.Equal(m.Hash, sum[:]):
+		r.add(LayerImprint, Failed, "imprint.other", "token is about %s %x, want %x", r.Hash, m.Hash, sum)
+	case s.Imprint != imprintText(r.Hash, sum):
+		r.add(LayerImprint, Failed, "imprint.record", "the record says %q was sent, want %q", s.Imprint, imprintText(r.Hash, sum))
 	default:
-		r.add(LayerImprint, Passed, "", "%x", want)
+		r.add(LayerImprint, Passed, "", "%s", imprintText(r.Hash, sum))
 	}
 }
 
 // checkRequest compares the token with the stored request: nonce and policy.
 func (r *Report) checkRequest(s Stamp, t token, trust Trust) {
-	req := &timestamp.Request{}
+	var req request
 	if len(s.Request) == 0 {
 		r.add(LayerNonce, Unknown, "request.missing", "the request was not stored")
 	} else if got, err := readRequest(s.Request); err != nil {
 		r.add(LayerNonce, Failed, "request.unreadable", "%v", err)
 	} else {
 		req = got
-		r.checkNonce(req, t.ts)
+		r.checkNonce(req, t.info)
 	}
-	r.checkPolicy(req.TSAPolicyOID.String(), trust.policies(t.signer))
+	r.checkPolicy(req.Policy.String(), trust.policies(t.signer))
 }
 
 // checkPolicy wants the policy that was asked for and one of those pinned.
@@ -186,36 +103,19 @@ func (r *Report) checkPolicy(asked string, pinned []string) {
 	}
 }
 
-func (r *Report) checkNonce(req *timestamp.Request, ts *timestamp.Timestamp) {
+func (r *Report) checkNonce(req request, i info) {
 	switch {
 	case req.Nonce == nil:
 		r.add(LayerNonce, Unknown, "nonce.not_sent", "the request has no nonce")
-	case ts.Nonce == nil:
+	case i.Nonce == nil:
 		r.add(LayerNonce, Failed, "nonce.missing", "the request has a nonce, the token none")
-	case req.Nonce.Cmp(ts.Nonce) != 0:
+	case req.Nonce.Cmp(i.Nonce) != 0:
 		r.add(LayerNonce, Failed, "nonce.other", "request and token have different nonces")
-	case !bytes.Equal(req.HashedMessage, ts.HashedMessage) || req.HashAlgorithm != ts.HashAlgorithm:
+	case !bytes.Equal(req.Imprint.Hash, i.Imprint.Hash) || !req.Imprint.Algorithm.Algorithm.Equal(i.Imprint.Algorithm.Algorithm):
 		r.add(LayerNonce, Failed, "request.other", "the stored request is about another digest")
 	default:
-		r.add(LayerNonce, Passed, "", "%s", new(big.Int).Set(ts.Nonce).Text(16))
+		r.add(LayerNonce, Passed, "", "%s", i.Nonce.Text(16))
 	}
-}
-
-// readRequest parses a TimeStampReq; a panic in the library is an error.
-func readRequest(der []byte) (req *timestamp.Request, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			req, err = nil, fmt.Errorf("reading time-stamp request: library gave up: %v", p)
-		}
-	}()
-	if len(der) > 64<<10 || !bounded(der, maxDepth) {
-		return nil, fmt.Errorf("reading time-stamp request: %w", errNesting)
-	}
-	req, err = timestamp.ParseRequest(der)
-	if err != nil {
-		return nil, fmt.Errorf("reading time-stamp request: %w", err)
-	}
-	return req, nil
 }
 
 func (r *Report) checkSignature(t token) {
@@ -227,6 +127,10 @@ func (r *Report) checkSignature(t token) {
 	default:
 		if err := checkPurpose(t.signer); err != nil {
 			r.add(LayerSignature, Failed, "signature.purpose", "%v", err)
+			return
+		}
+		if t.oldESS {
+			r.add(LayerSignature, Passed, "signature.old-ess", "signed by %s, named by SHA-1 alone (RFC 2634)", t.signer.Subject)
 			return
 		}
 		r.add(LayerSignature, Passed, "", "signed by %s", t.signer.Subject)
@@ -250,89 +154,21 @@ func checkPurpose(c *x509.Certificate) error {
 	return fmt.Errorf("%s: extended key usage is not critical", c.Subject)
 }
 
-// checkChain builds the chain at the token's own time. Two libraries must
-// agree. The practice authority's chain is never passed, whatever roots are
-// given.
-func (r *Report) checkChain(s Stamp, t token, trust Trust) {
-	roots := trust.Roots
-	if r.Practice {
-		roots = selfSigned(t.p7.Certificates)
-	}
-	switch {
-	case t.signer == nil:
-		r.add(LayerChain, Failed, "chain.no_signer", "no certificate of the signer")
-		return
-	case t.ts.Time.Before(t.signer.NotBefore) || t.ts.Time.After(t.signer.NotAfter):
-		r.add(LayerChain, Failed, "chain.expired", "token of %s, certificate valid from %s to %s", r.Time.Format(time.RFC3339),
-			t.signer.NotBefore.Format(time.RFC3339), t.signer.NotAfter.Format(time.RFC3339))
-		return
-	case len(roots) == 0 && r.Practice:
-		r.add(LayerChain, Unknown, "chain.practice", "practice authority: this machine's own clock, no third party")
-		return
-	case len(roots) == 0:
-		r.add(LayerChain, Unknown, "chain.no_root", "no root certificate is configured")
+// checkClock compares the token's time with this machine's at its arrival.
+// Which of the two clocks is wrong the stamp cannot say, so that it does not
+// fail: the token is as good as its authority either way.
+func (r *Report) checkClock(s Stamp, trust Trust) {
+	if trust.MaxSkew <= 0 {
 		return
 	}
-	err := buildChain(t, roots)
-	if err == nil {
-		err = secondOpinion(s.Response, roots)
+	d := s.At.Sub(r.Time).Abs()
+	if d > trust.MaxSkew {
+		r.add(LayerClock, Unknown, "clock.skew", "this machine's clock said %s, the token %s: more than %s apart",
+			s.At.UTC().Format(time.RFC3339), r.Time.Format(time.RFC3339), trust.MaxSkew)
+		return
 	}
-	switch {
-	case err != nil:
-		r.add(LayerChain, Failed, "chain.invalid", "%v", err)
-	case r.Practice:
-		r.add(LayerChain, Unknown, "chain.practice", "practice authority: this machine's own clock, no third party")
-	default:
-		r.add(LayerChain, Passed, "", "valid at %s", r.Time.Format(time.RFC3339))
-	}
+	r.add(LayerClock, Passed, "", "%s apart, at most %s expected", d.Truncate(time.Millisecond), trust.MaxSkew)
 }
-
-func selfSigned(certs []*x509.Certificate) []*x509.Certificate {
-	var out []*x509.Certificate
-	for _, c := range certs {
-		if c.IsCA && bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func buildChain(t token, roots []*x509.Certificate) error {
-	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
-		CurrentTime: t.ts.Time, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping}}
-	for _, c := range roots {
-		opts.Roots.AddCert(c)
-	}
-	for _, c := range t.p7.Certificates {
-		opts.Intermediates.AddCert(c)
-	}
-	if _, err := t.signer.Verify(opts); err != nil {
-		return fmt.Errorf("building chain: %w", err)
-	}
-	return nil
-}
-
-// secondOpinion asks sigstore's verifier. It wants the stamped bytes and we
-// have their digest only; it compares them last, so a reader that was reached
-// tells that every other check (chain at the token's time, critical and sole
-// purpose, end entity, purposes of intermediates) held.
-func secondOpinion(response []byte, roots []*x509.Certificate) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("verifying token: library gave up: %v", p)
-		}
-	}()
-	var reached reachedReader
-	_, err = verification.VerifyTimestampResponse(response, &reached, verification.VerifyOpts{Roots: roots})
-	if err == nil || reached {
-		return nil
-	}
-	return err
-}
-
-type reachedReader bool
-
-func (r *reachedReader) Read([]byte) (int, error) { *r = true; return 0, io.EOF }
 
 func (r *Report) checkIdentity(t token, trust Trust) {
 	pins := slices.DeleteFunc(slices.Clone(trust.Pins), Pin.nameless)
@@ -348,6 +184,19 @@ func (r *Report) checkIdentity(t token, trust Trust) {
 		}
 	}
 	r.add(LayerIdentity, Failed, "identity.other", "signed by %s, certificate %x: not one of the %d pinned", t.signer.Subject, sum, len(pins))
+}
+
+// expects reports whether nobody is pinned or one of the pins names the
+// signer.
+func (t Trust) expects(signer *x509.Certificate) bool {
+	pinned := false
+	for _, p := range t.Pins {
+		if !p.nameless() && p.names(signer) {
+			return true
+		}
+		pinned = pinned || !p.nameless()
+	}
+	return !pinned
 }
 
 // policies returns the policies that are pinned for the authority with this

@@ -34,7 +34,7 @@ func newOwn(t *testing.T, change func(leaf *x509.Certificate)) own {
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	eku, _ := asn1.Marshal([]asn1.ObjectIdentifier{oidTimeStamping})
 	root := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: "Root"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	leaf := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: "Leaf"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtraExtensions: []pkix.Extension{{Id: oidExtKeyUsage, Critical: true, Value: eku}}}
@@ -64,21 +64,29 @@ func (o own) stamp(t *testing.T, sum [32]byte, change func(*timestamp.Timestamp)
 // stampUnder asks for a policy, or for none.
 func (o own) stampUnder(t *testing.T, sum [32]byte, policy string, change func(*timestamp.Timestamp)) Stamp {
 	t.Helper()
-	s, err := begin("test", sum, policy)
+	s, err := begin("test", SHA256, Digests{SHA256: sum}, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := timestamp.ParseRequest(s.Request)
-	ts := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: time.Now(), Policy: asn1.ObjectIdentifier{1, 2, 3},
-		Nonce: req.Nonce, AddTSACertificate: true, Certificates: []*x509.Certificate{o.root}}
-	if change != nil {
-		change(&ts)
-	}
 	s.At = time.Now()
-	if s.Response, err = ts.CreateResponseWithOpts(o.leaf, o.key, crypto.SHA256); err != nil {
+	if s.Response, err = o.answer(s.Request, change); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// answer makes a TimeStampResp under policy 1.2.3.
+func (o own) answer(query []byte, change func(*timestamp.Timestamp)) ([]byte, error) {
+	req, err := timestamp.ParseRequest(query)
+	if err != nil {
+		return nil, err
+	}
+	ts := timestamp.Timestamp{HashAlgorithm: crypto.SHA256, HashedMessage: req.HashedMessage, Time: time.Now(), Policy: asn1.ObjectIdentifier{1, 2, 3},
+		Nonce: req.Nonce, AddTSACertificate: true, Certificates: o.parents()}
+	if change != nil {
+		change(&ts)
+	}
+	return ts.CreateResponseWithOpts(o.leaf, o.key, crypto.SHA256)
 }
 
 func TestCheckTable(t *testing.T) {
@@ -95,7 +103,7 @@ func TestCheckTable(t *testing.T) {
 		want        [32]byte
 		layer, says string
 	}{
-		"good":              {nil, nil, sum, LayerChain, "passed"},
+		"good":              {nil, nil, sum, LayerChain, "passed revocation.absent"},
 		"good imprint":      {nil, nil, sum, LayerImprint, "passed"},
 		"other imprint":     {nil, func(x *timestamp.Timestamp) { x.HashedMessage = other[:] }, sum, LayerImprint, "failed imprint.other"},
 		"other package":     {nil, nil, other, LayerImprint, "failed imprint.other"},
@@ -126,7 +134,7 @@ func TestPolicy(t *testing.T) {
 	o := newOwn(t, nil)
 	sum := sha256.Sum256([]byte("x"))
 	practice := func(x *timestamp.Timestamp) {
-		oid, err := parseOID(PracticePolicy)
+		oid, err := ParsePolicy(PracticePolicy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +193,7 @@ func TestSubstitutedCertificate(t *testing.T) {
 		}
 		s.Response = bytes.Replace(s.Response, o.leaf.Raw, der, 1)
 		r := Check(s, sum, Trust{Roots: []*x509.Certificate{o.root}})
-		if state(r, LayerSignature) != "failed signature.invalid" || state(r, LayerChain) != "passed" {
+		if state(r, LayerSignature) != "failed signature.invalid" || state(r, LayerChain) != "passed revocation.absent" {
 			t.Errorf("another certificate:\n%s", summary(r))
 		}
 		return
@@ -212,7 +220,7 @@ func TestContentTypeAttribute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sd, err := pkcs7.NewSignedData(good.p7.Content)
+	sd, err := pkcs7.NewSignedData(good.content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,11 +258,11 @@ func TestExpiredSince(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := buildChain(tok, []*x509.Certificate{o.root}); err != nil {
+	if _, err := buildChain(tok, []*x509.Certificate{o.root}); err != nil {
 		t.Error(err)
 	}
-	tok.ts.Time = o.leaf.NotAfter.Add(time.Second)
-	if err := buildChain(tok, []*x509.Certificate{o.root}); err == nil {
+	tok.info.Time = o.leaf.NotAfter.Add(time.Second)
+	if _, err := buildChain(tok, []*x509.Certificate{o.root}); err == nil {
 		t.Error("chain is not built at the token's time")
 	}
 }
@@ -330,4 +338,12 @@ func FuzzCheckApart(f *testing.F) {
 			t.Errorf("%+v", r.Findings)
 		}
 	})
+}
+
+// parents are the certificates put into a token beside the signer's.
+func (o own) parents() []*x509.Certificate {
+	if o.root == nil {
+		return nil
+	}
+	return []*x509.Certificate{o.root}
 }

@@ -55,7 +55,7 @@ func beginImprint(name string, want Imprint, policy string) (Stamp, error) {
 		Imprint: issue.Imprint{Hash: pkix.AlgorithmIdentifier{Algorithm: want.Hash.OID()}, Value: want.Value}}
 	if policy != "" {
 		var err error
-		if req.Policy, err = parseOID(policy); err != nil {
+		if req.Policy, err = ParsePolicy(policy); err != nil {
 			return s, err
 		}
 	}
@@ -86,11 +86,11 @@ func (s Stamp) arrivedImprint(now time.Time, want Imprint) Stamp {
 	if err != nil {
 		return s.fail(now, err)
 	}
-	if t.ts.Nonce == nil || t.ts.Nonce.Cmp(req.Nonce) != 0 {
+	if t.info.Nonce == nil || t.info.Nonce.Cmp(req.Nonce) != 0 {
 		return s.fail(now, errors.New("answer refused: request and token have different nonces"))
 	}
-	if len(req.Policy) > 0 && !req.Policy.Equal(t.ts.Policy) {
-		return s.fail(now, fmt.Errorf("answer refused: token was made under %s, asked for %s", t.ts.Policy, req.Policy))
+	if len(req.Policy) > 0 && !req.Policy.Equal(t.info.Policy) {
+		return s.fail(now, fmt.Errorf("answer refused: token was made under %s, asked for %s", t.info.Policy, req.Policy))
 	}
 	for _, f := range CheckToken(token, want, Trust{}, time.Time{}).Findings {
 		if f.State == Failed {
@@ -161,7 +161,7 @@ func (p *Practice) answerImprint(query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
 			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
 	}
-	policy, err := parseOID(PracticePolicy)
+	policy, err := ParsePolicy(PracticePolicy)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,8 @@ func (p *Practice) Root() *x509.Certificate { return p.root }
 
 // Stamp stamps with this machine's clock, in whole seconds.
 func (p *Practice) Stamp(ctx context.Context, imprint [32]byte) Stamp {
-	s, err := begin(PracticeName, imprint, PracticePolicy)
+	d := Digests{SHA256: imprint}
+	s, err := begin(PracticeName, SHA256, d, PracticePolicy)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -98,7 +99,7 @@ func (p *Practice) Stamp(ctx context.Context, imprint [32]byte) Stamp {
 	if err != nil {
 		return s.fail(p.now(), err)
 	}
-	return s.arrived(p.now(), imprint)
+	return s.arrived(p.now(), d, Trust{})
 }
 
 // answer makes the TimeStampResp to a TimeStampReq.
@@ -112,7 +113,7 @@ func (p *Practice) answer(query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
 			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
 	}
-	policy, err := parseOID(PracticePolicy)
+	policy, err := ParsePolicy(PracticePolicy)
 	if err != nil {
 		return nil, err
 	}

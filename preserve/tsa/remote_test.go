@@ -114,7 +114,7 @@ func TestRemoteWithOpenSSL(t *testing.T) {
 		trust       Trust
 		layer, want string
 	}{
-		"chain passed":     {Trust{Roots: roots}, LayerChain, "passed"},
+		"chain passed":     {Trust{Roots: roots}, LayerChain, "passed revocation.absent"},
 		"identity passed":  {Trust{Roots: roots, Pins: []Pin{good}}, LayerIdentity, "passed"},
 		"policy passed":    {Trust{Pins: []Pin{good}}, LayerPolicy, "passed"},
 		"no root":          {Trust{}, LayerChain, "cannot tell chain.no_root"},
@@ -124,7 +124,8 @@ func TestRemoteWithOpenSSL(t *testing.T) {
 		"other name":       {Trust{Pins: []Pin{{Name: "Another TSA"}}}, LayerIdentity, "failed identity.other"},
 		"other policy pin": {Trust{Pins: []Pin{{Policy: "1.2.3"}}}, LayerPolicy, "failed policy.not_pinned"},
 		"clock apart":      {Trust{MaxSkew: time.Nanosecond}, LayerClock, "cannot tell clock.skew"},
-		"clock close":      {Trust{MaxSkew: time.Hour}, LayerClock, "absent"},
+		"clock close":      {Trust{MaxSkew: time.Hour}, LayerClock, "passed"},
+		"no limit":         {Trust{}, LayerClock, "absent"},
 	} {
 		if r := Check(s, sum, c.trust); state(r, c.layer) != c.want {
 			t.Errorf("%s: got %s, want %s", name, state(r, c.layer), c.want)

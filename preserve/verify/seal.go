@@ -30,7 +30,9 @@ func (v *visit) beside(b []byte) {
 	v.checkSealSignature(s, digest)
 	v.checkEnvelope(s)
 	v.checkSigner(s)
-	v.checkStamps("stamp", s.Stamps, digest)
+	v.checkSM2(s)
+	over, _ := tsa.DigestsOf(v.digest)
+	v.checkStamps("stamp", s.Stamps, over)
 	v.checkLog(s)
 }
 
@@ -91,6 +93,27 @@ func (v *visit) checkSigner(s seal.Seal) {
 	}
 }
 
+// checkSM2 checks the second signature of a seal that has one. Its key is
+// vouched for by the envelope; whether the reader knows it by itself is told
+// apart, and not knowing it is no failure.
+func (v *visit) checkSM2(s seal.Seal) {
+	if s.SM2 == nil {
+		return
+	}
+	const name, who = "seal.sm2", "seal.sm2-signer"
+	if err := seal.CheckSM2(s, v.digest); err != nil {
+		v.fail(name, "signature.invalid", "%v", err)
+		v.unknown(who, "signature.invalid", "")
+		return
+	}
+	v.pass(name, "key %s", s.SM2.KeyID)
+	if !slices.Contains(v.trust.Signers, s.SM2.KeyID) {
+		v.unknown(who, "signer.unpinned", "key %s; whose it is must be known from elsewhere", s.SM2.KeyID)
+		return
+	}
+	v.pass(who, "key %s", s.SM2.KeyID)
+}
+
 var stampLayers = [...]string{tsa.LayerImprint, tsa.LayerNonce, tsa.LayerPolicy, tsa.LayerSignature, tsa.LayerChain, tsa.LayerIdentity}
 
 // noStamps says for every layer that it cannot be told.
@@ -100,9 +123,9 @@ func (v *visit) noStamps(prefix, code, detail string) {
 	}
 }
 
-// checkStamps checks every stamp over the digest as found. The practice
+// checkStamps checks every stamp over the digests as found. The practice
 // authority is this machine itself and never passes for someone else.
-func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, digest [32]byte) {
+func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, over tsa.Digests) {
 	if len(stamps) == 0 {
 		v.noStamps(prefix, "stamp.missing", "")
 	}
@@ -112,7 +135,7 @@ func (v *visit) checkStamps(prefix string, stamps []tsa.Stamp, digest [32]byte) 
 		if seen[s.TSA]++; seen[s.TSA] > 1 {
 			subject = fmt.Sprintf("%s #%d", s.TSA, seen[s.TSA])
 		}
-		r := v.checkStamp(s, digest)
+		r := v.checkStamp(s, over)
 		for _, f := range r.Findings {
 			code := f.Code
 			state := outcome(string(f.State))
@@ -139,12 +162,12 @@ func practiceCannotTell(f tsa.Finding) bool {
 
 // checkStamp leaves out roots and pins when the reader is lenient and the
 // stamp is of an authority that they do not know.
-func (v *visit) checkStamp(s tsa.Stamp, digest [32]byte) tsa.Report {
-	r := tsa.Check(s, digest, v.trust.TSA)
+func (v *visit) checkStamp(s tsa.Stamp, over tsa.Digests) tsa.Report {
+	r := tsa.CheckDigests(s, over, v.trust.TSA)
 	if !v.trust.Lenient || r.State() != tsa.Failed {
 		return r
 	}
-	if open := tsa.Check(s, digest, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew}); open.State() != tsa.Failed {
+	if open := tsa.CheckDigests(s, over, tsa.Trust{MaxSkew: v.trust.TSA.MaxSkew, Revocation: v.trust.TSA.Revocation}); open.State() != tsa.Failed {
 		return open
 	}
 	return r

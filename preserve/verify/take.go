@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/emmansun/gmsm/sm3"
+
 	"guzheng/capture"
 	"guzheng/capture/warc"
 	"guzheng/preserve/tsa"
@@ -84,7 +86,7 @@ func (v *visit) checkJournal(t capture.Take) error {
 // checkRaw rebuilds the Merkle root over the raw files and checks the stamps
 // that were taken over it before packaging.
 func (v *visit) checkRaw() {
-	root, ok := v.rawRoot()
+	over, ok := v.rawRoot()
 	if !ok {
 		v.noStamps("raw.stamp", "raw.unreadable", "")
 		return
@@ -102,16 +104,17 @@ func (v *visit) checkRaw() {
 		v.fail("raw.stamp.signature", "stamp.unreadable", "%v", err)
 		return
 	}
-	v.checkStamps("raw.stamp", stamps, root)
+	v.checkStamps("raw.stamp", stamps, over)
 }
 
-// rawRoot returns the root over the files as they are in the package.
-func (v *visit) rawRoot() (root [32]byte, ok bool) {
+// rawRoot returns the root over the files as they are in the package, and the
+// SM3 value of the list that says so.
+func (v *visit) rawRoot() (over tsa.Digests, ok bool) {
 	const name = "raw.root"
 	b, err := v.pkg.ReadFile(wacz.RawPath, 64<<20)
 	if errors.Is(err, wacz.ErrMissing) {
 		v.unknown(name, "raw.missing", "%v", err)
-		return root, false
+		return over, false
 	}
 	var raw wacz.Raw
 	if err == nil {
@@ -122,7 +125,7 @@ func (v *visit) rawRoot() (root [32]byte, ok bool) {
 	}
 	if err != nil {
 		v.fail(name, "raw.unreadable", "%v", err)
-		return root, false
+		return over, false
 	}
 	// The tree is rebuilt over the bytes that are there, so that a changed
 	// file also fails the stamps.
@@ -135,16 +138,21 @@ func (v *visit) rawRoot() (root [32]byte, ok bool) {
 	for _, path := range want {
 		found.Files = append(found.Files, wacz.RawFile{Path: path, Digest: v.digests[path]})
 	}
-	root = found.TreeRoot()
+	root := found.TreeRoot()
+	found.Root = hex.EncodeToString(root[:])
+	over.SHA256 = root
+	if list, err := found.Encode(); err == nil {
+		over.SM3 = sm3.Sum(list)
+	}
 	switch {
 	case !slices.Equal(found.Files, raw.Files):
 		v.fail(name, "raw.files", "the files listed are not those of the take as found")
-	case raw.Root != hex.EncodeToString(root[:]):
+	case raw.Root != found.Root:
 		v.fail(name, "raw.root", "root is %x, listed as %s", root, raw.Root)
 	default:
 		v.pass(name, "%x over %d files", root, len(raw.Files))
 	}
-	return root, true
+	return over, true
 }
 
 // checkTraffic checks WARC and index. A take that lists no traffic, such as

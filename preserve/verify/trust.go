@@ -50,7 +50,8 @@ type trustFile struct {
 			Issuer            string `json:"issuer"`
 			Name              string `json:"name"`
 		} `json:"pins"`
-		MaxSkewSeconds int64 `json:"max_skew_seconds"`
+		MaxSkewSeconds    int64 `json:"max_skew_seconds"`
+		RequireRevocation bool  `json:"require_revocation"`
 	} `json:"tsa"`
 	Domains struct {
 		Roots []string `json:"roots"`
@@ -66,7 +67,8 @@ type trustFile struct {
 //	  "tsa": {
 //	    "roots": ["root.pem", "-----BEGIN CERTIFICATE-----\n…"],
 //	    "pins": [{"policy": "1.2.3", "certificate_sha256": "…", "issuer": "…", "name": "…"}],
-//	    "max_skew_seconds": 600
+//	    "max_skew_seconds": 600,
+//	    "require_revocation": false
 //	  },
 //	  "domains": {"roots": ["domains.pem"]}
 //	}
@@ -99,7 +101,7 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 	if f.TSA.MaxSkewSeconds < 0 {
 		return Trust{}, errors.New("max_skew_seconds is negative")
 	}
-	t := Trust{Logs: f.Logs, TSA: tsa.Trust{MaxSkew: time.Duration(f.TSA.MaxSkewSeconds) * time.Second}}
+	t := Trust{Logs: f.Logs, TSA: tsa.Trust{MaxSkew: time.Duration(f.TSA.MaxSkewSeconds) * time.Second, Revocation: f.TSA.RequireRevocation}}
 	for _, s := range f.Signers {
 		sum, err := hex.DecodeString(s)
 		if err != nil || len(sum) != 32 {
@@ -149,7 +151,7 @@ func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
+		c, err := tsa.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("reading root: %w", err)
 		}

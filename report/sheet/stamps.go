@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"guzheng/preserve/seal"
+	"guzheng/preserve/verify"
 	"guzheng/report"
 	"guzheng/report/pdf"
 )
@@ -33,14 +35,34 @@ func (s *sheet) stamps() {
 	if s.practice() {
 		s.note("checkcode.stamp.practice")
 	}
-	s.facts([][2]string{
-		{w("label.root"), s.v.Raw.Root},
-		{w("label.signature"), w("sheet.signature", data{"algorithm": s.v.Seal.Signature.Algorithm, "key": s.v.Seal.Signature.KeyID})},
+	s.noted()
+	signature := func(sig seal.Signature) string {
+		return w("sheet.signature", data{"algorithm": sig.Algorithm, "key": sig.KeyID})
+	}
+	rows := [][2]string{{w("label.root"), s.v.Raw.Root}, {w("label.signature"), signature(s.v.Seal.Signature)}}
+	if sm2 := s.v.Seal.SM2; sm2 != nil {
+		rows = append(rows, [2]string{w("label.signature.sm2"), signature(*sm2)})
+	}
+	s.facts(append(rows, [][2]string{
 		{w("label.log"), s.logged()},
 		{w("label.log.root"), s.root()},
-	})
+	}...))
 	s.checkpoint()
 	s.bigCode()
+}
+
+// noted tells what a reader should know of stamps that passed, once for each
+// authority.
+func (s *sheet) noted() {
+	seen := map[string]bool{}
+	for _, c := range s.v.Verdict.Checks {
+		text := s.why(c)
+		if c.Outcome != verify.Passed || c.Code == "" || !strings.Contains(c.Name, "stamp.") || seen[text] {
+			continue
+		}
+		seen[text] = true
+		s.text(text)
+	}
 }
 
 func (s *sheet) stampRow(covers string, st report.StampView) pdf.Group {
