@@ -116,7 +116,7 @@ func (h *home) openIndex(ctx context.Context) error {
 
 // openPress opens what seals need: key, authorities and log.
 func (h *home) openPress(ctx context.Context) (seal.Press, error) {
-	if h.key == nil {
+	if h.log == nil {
 		pass, err := h.cfg.passphrase()
 		if err != nil {
 			return seal.Press{}, err
@@ -127,8 +127,8 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
-		if h.log, err = ledger.Open(ctx, filepath.Join(h.dir, "log"), h.keys()); err != nil {
-			return seal.Press{}, fail(exitStorage, "", "%w", err)
+		if h.log, err = ledger.Open(ctx, h.logDir(), h.keys()); err != nil {
+			return seal.Press{}, h.logTrouble(err)
 		}
 		h.closer = append(h.closer, func() error {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -126,8 +126,10 @@ func verifierOf(secret string) (string, error) {
 }
 
 // lock serialises the opening of the log between processes.
-func lock(keys string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(keys, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+func lock(keys string) (unlock func(), err error) { return lockName(filepath.Join(keys, lockFile)) }
+
+func lockName(name string) (unlock func(), err error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking log key: %w", err)
 	}
