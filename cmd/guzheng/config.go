@@ -48,6 +48,8 @@ type config struct {
 	// place that shows its stamps says so.
 	TSA []tsaConfig `koanf:"tsa"`
 
+	Log logConfig `koanf:"log"`
+
 	// Limits bound a capture; see capture.Limits for each.
 	Limits limitsConfig `koanf:"limits"`
 }
@@ -84,6 +86,12 @@ type tsaConfig struct {
 	TimeoutSeconds int `koanf:"timeout_seconds"`
 }
 
+type logConfig struct {
+	// StampHours is the time between time stamps over the log's newest
+	// checkpoint, when something was logged.
+	StampHours int `koanf:"stamp_hours"`
+}
+
 // limitsConfig names in seconds and megabytes what capture.Limits has in
 // milliseconds and bytes. Zero keeps the default.
 type limitsConfig struct {
@@ -103,6 +111,7 @@ func defaults() config {
 		Lang: "zh-CN", RetentionDays: 3*365 + 1, CaseRetentionDays: 30*365 + 8,
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}},
+		Log:     logConfig{StampHours: 24},
 	}
 }
 
@@ -189,6 +198,9 @@ func (c config) check(file string) error {
 	if c.RetentionDays < 1 || c.CaseRetentionDays < c.RetentionDays {
 		return fail(exitUsage, "case_retention_days cannot be shorter than retention_days",
 			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
+	}
+	if c.Log.StampHours < 1 {
+		return fail(exitUsage, "", "configuration %s: log.stamp_hours %d", file, c.Log.StampHours)
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {

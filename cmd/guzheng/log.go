@@ -25,22 +25,29 @@ others that an event is in it and that it only ever grew, and copies it for them
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(logShowVerb(s), logProveVerb(s), logConsistencyVerb(s), logExportVerb(s), logCheckVerb(s))
+	c.AddCommand(logShowVerb(s), logProveVerb(s), logConsistencyVerb(s), logExportVerb(s), logCheckVerb(s), logStampVerb(s))
 	return c
 }
 
 func (h *home) logDir() string { return filepath.Join(h.dir, "log") }
 
-// readLog opens the log for reading: nothing is written and nobody has to
-// wait. It is held against the newest checkpoint that was trusted here.
-func (h *home) readLog() (tree *tiles.Tree, verifier string, err error) {
+// readLog opens the log for reading: nothing is written to it and nobody has
+// to wait. It is held against every checkpoint that is known.
+func (h *home) readLog(ctx context.Context) (tree *tiles.Tree, verifier string, err error) {
 	if verifier, err = ledger.Verifier(h.keys()); err != nil {
 		return nil, "", err
 	}
 	if verifier == "" {
 		return nil, "", fail(exitFailure, "the first capture begins it", "no log has been begun under %s", h.dir)
 	}
-	if err := ledger.Compare(h.logDir(), h.keys(), verifier); err != nil {
+	if err := h.openStore(ctx); err != nil {
+		return nil, "", err
+	}
+	kept, err := h.book().Checkpoints(ctx, verifier)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := ledger.Compare(h.logDir(), h.keys(), verifier, kept...); err != nil {
 		return nil, "", h.logTrouble(err)
 	}
 	tree, err = tiles.Open(h.logDir(), verifier)
@@ -98,18 +105,31 @@ type logShow struct {
 }
 
 func (h *home) showLog(ctx context.Context, s streams, show logShow) error {
-	tree, verifier, err := h.readLog()
+	tree, verifier, err := h.readLog(ctx)
 	if err != nil {
 		return err
 	}
+	all, err := h.book().All(verifier)
+	if err != nil {
+		return fail(exitAltered, "", "%w", err)
+	}
 	cp := tree.Checkpoint()
+	row := struct {
+		Type       string     `json:"type"` // "log"
+		Name       string     `json:"name"`
+		Key        string     `json:"key"`
+		Size       int64      `json:"size"`
+		Root       string     `json:"root"`
+		Checkpoint string     `json:"checkpoint"`
+		Stamped    *time.Time `json:"stamped,omitempty"` // when the newest stamped checkpoint was made
+	}{Type: "log", Name: cp.Origin, Key: verifier, Size: cp.Size, Root: fmt.Sprintf("%x", cp.Root), Checkpoint: tree.Note()}
+	if len(all) > 0 {
+		row.Stamped = &all[len(all)-1].Made
+	}
 	if show.json {
-		writeLine(s.out, map[string]any{"type": "log", "name": cp.Origin, "key": verifier, "size": cp.Size,
-			"root": fmt.Sprintf("%x", cp.Root), "checkpoint": tree.Note()})
+		writeLine(s.out, row)
 	} else {
-		for _, row := range [][2]string{{"name", cp.Origin}, {"key", verifier}, {"size", fmt.Sprint(cp.Size)}, {"root", fmt.Sprintf("%x", cp.Root)}} {
-			fmt.Fprintf(s.out, "%s  %s\n", h.words.T("cli.log."+row[0]), row[1])
-		}
+		h.printLog(s, [][2]string{{"name", row.Name}, {"key", row.Key}, {"size", fmt.Sprint(row.Size)}, {"root", row.Root}}, row.Stamped)
 	}
 	events, err := lastEvents(ctx, tree, show)
 	if err != nil {
@@ -130,6 +150,15 @@ func (h *home) showLog(ctx context.Context, s streams, show logShow) error {
 		fmt.Fprintf(s.out, "%d  %s  %s  %s\n", e.Index, e.Time.In(capture.Beijing).Format("2006-01-02 15:04:05"), plain(e.Event), plain(digest))
 	}
 	return nil
+}
+
+func (h *home) printLog(s streams, rows [][2]string, stamped *time.Time) {
+	if stamped != nil {
+		rows = append(rows, [2]string{"stamped", stamped.In(capture.Beijing).Format("2006-01-02 15:04:05")})
+	}
+	for _, row := range rows {
+		fmt.Fprintf(s.out, "%s  %s\n", h.words.T("cli.log."+row[0]), row[1])
+	}
 }
 
 // lastEvents walks back from the end, a bundle at a time, until it has
@@ -177,7 +206,7 @@ without guzheng. DIR must be empty or absent.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, h.Close()) }()
-		tree, verifier, err := h.readLog()
+		tree, verifier, err := h.readLog(c.Context())
 		if err != nil {
 			return err
 		}
@@ -213,11 +242,12 @@ the key that must have signed it.`,
 		}
 		defer func() { err = errors.Join(err, h.Close()) }()
 		var tree *tiles.Tree
+		var verifier string
 		if dir != "" {
 			if tree, err = tiles.Open(dir, key); err != nil {
 				return alteredLog(err)
 			}
-		} else if tree, _, err = h.readLog(); err != nil {
+		} else if tree, verifier, err = h.readLog(c.Context()); err != nil {
 			return err
 		}
 		if err := tree.Check(c.Context(), nil); err != nil {
@@ -225,7 +255,10 @@ the key that must have signed it.`,
 		}
 		cp := tree.Checkpoint()
 		fmt.Fprintf(s.out, "%s  %d  %x\n", h.words.T("outcome.passed"), cp.Size, cp.Root)
-		return nil
+		if dir != "" {
+			return nil
+		}
+		return h.checkMilestones(s, tree, verifier)
 	}
 	return c
 }

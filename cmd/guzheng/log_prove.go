@@ -45,7 +45,7 @@ has been verified.`,
 
 // prove returns the verified proof of an event.
 func (h *home) prove(ctx context.Context, what, file string) (string, error) {
-	tree, verifier, err := h.readLog()
+	tree, verifier, err := h.readLog(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -122,28 +122,37 @@ func (h *home) readCheckpoint(file, verifier string, tree *tiles.Tree) (tlog.Che
 	if err != nil {
 		return tlog.Checkpoint{}, "", fail(exitFailure, "", "reading checkpoint: %w", err)
 	}
-	cp, err := tlog.ParseCheckpoint(string(b))
+	cp, err := h.holds(string(b), verifier, tree)
 	if err != nil {
-		return cp, "", fail(exitFailure, "", "reading checkpoint %s: %w", file, err)
+		return cp, "", fmt.Errorf("checkpoint %s: %w", file, err)
+	}
+	return cp, string(b), nil
+}
+
+// holds wants the log to hold the tree of a checkpoint that it signed.
+func (h *home) holds(note, verifier string, tree *tiles.Tree) (tlog.Checkpoint, error) {
+	cp, err := tlog.ParseCheckpoint(note)
+	if err != nil {
+		return cp, fail(exitFailure, "", "%w", err)
 	}
 	if origin := tree.Checkpoint().Origin; cp.Origin != origin {
-		return cp, "", fail(exitFailure, "", "checkpoint %s is of log %s, here is %s", file, plain(cp.Origin), origin)
+		return cp, fail(exitFailure, "", "it is of log %s, here is %s", plain(cp.Origin), origin)
 	}
-	if _, err := tlog.VerifyCheckpoint(string(b), verifier); err != nil {
-		return cp, "", fail(exitAltered, "", "checkpoint %s: %w", file, err)
+	if _, err := tlog.VerifyCheckpoint(note, verifier); err != nil {
+		return cp, fail(exitAltered, "", "%w", err)
 	}
 	if cp.Size > tree.Checkpoint().Size {
-		return cp, "", fail(exitLog, "", "log has %d events, checkpoint %s is over %d", tree.Checkpoint().Size, file, cp.Size)
+		return cp, fail(exitLog, "", "log has %d events, it is over %d", tree.Checkpoint().Size, cp.Size)
 	}
 	root, err := tree.Root(cp.Size)
 	if err != nil {
-		return cp, "", alteredLog(err)
+		return cp, alteredLog(err)
 	}
 	if root != cp.Root {
-		return cp, "", fail(exitLog, "keep both: the log's key signed two histories",
-			"the first %d events have root %x, checkpoint %s says %x", cp.Size, root, file, cp.Root)
+		return cp, fail(exitLog, "keep both: the log's key signed two histories",
+			"the first %d events have root %x, it says %x", cp.Size, root, cp.Root)
 	}
-	return cp, string(b), nil
+	return cp, nil
 }
 
 func logConsistencyVerb(s streams) *cobra.Command {
@@ -157,13 +166,13 @@ witness (C2SP tlog-witness, add-checkpoint), and has been verified. It carries
 the signed checkpoint when NEW is a file or the newest size, else its text.`,
 		Args: args(cobra.ExactArgs(2)),
 	}
-	c.RunE = func(_ *cobra.Command, a []string) (err error) {
+	c.RunE = func(c *cobra.Command, a []string) (err error) {
 		h, err := openHome(s, "")
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, h.Close()) }()
-		text, err := h.consistency(a[0], a[1])
+		text, err := h.consistency(c.Context(), a[0], a[1])
 		if err != nil {
 			return err
 		}
@@ -173,8 +182,8 @@ the signed checkpoint when NEW is a file or the newest size, else its text.`,
 	return c
 }
 
-func (h *home) consistency(older, newer string) (string, error) {
-	tree, verifier, err := h.readLog()
+func (h *home) consistency(ctx context.Context, older, newer string) (string, error) {
+	tree, verifier, err := h.readLog(ctx)
 	if err != nil {
 		return "", err
 	}

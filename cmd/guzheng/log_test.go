@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"guzheng/preserve/tlog"
 	"guzheng/preserve/tlog/ledger"
@@ -144,6 +147,74 @@ func TestLogVerbs(t *testing.T) {
 	}
 	h.want(t, exitAltered, "log", "check", "--dir", copied, "--key", key)
 	h.want(t, exitAltered, "log", "check")
+}
+
+// TestTwoHistories holds the log against a checkpoint over another history
+// that its own key signed.
+func TestTwoHistories(t *testing.T) {
+	h := newLogHome(t, 3)
+	secret, err := os.ReadFile(filepath.Join(h.dir, "keys", "log.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := note.NewSigner(strings.TrimSpace(string(secret)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(h.cps[0], "\n")
+	other, err := note.Sign(&note.Note{Text: lines[0] + "\n2\n" + lines[2] + "\n"}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errs := h.want(t, exitLog, "log", "consistency", h.file(t, string(other)), "3")
+	if !strings.Contains(errs, "two histories") {
+		t.Error(errs)
+	}
+}
+
+// TestLogStamp stamps the log's checkpoint and puts all of the home but the
+// store back to a day before.
+func TestLogStamp(t *testing.T) {
+	h := newLogHome(t)
+	h.want(t, exitFailure, "log", "stamp")
+	h.append(t, 3)
+	before := filepath.Join(t.TempDir(), "before")
+	copyTree(t, h.dir, before)
+	h.append(t, 4)
+	silent := h.file(t, "tsa:\n  - url: http://127.0.0.1:9/\n")
+	if _, errs := h.want(t, exitPartial, "log", "stamp", "--config", silent); !strings.Contains(errs, "not stamped by http://127.0.0.1:9/") {
+		t.Error(errs)
+	}
+	out, _ := h.want(t, exitOK, "log", "stamp")
+	if !strings.Contains(out, "7  v1/log/") {
+		t.Error(out)
+	}
+	out, _ = h.want(t, exitOK, "log", "check")
+	if !strings.Contains(out, "passed  7  ") || !strings.Contains(out, "cannot tell  7  practice  ") {
+		t.Error(out)
+	}
+	for _, name := range []string{"log", "keys", "checkpoints"} {
+		if err := os.RemoveAll(filepath.Join(h.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(before, name)); err == nil {
+			copyTree(t, filepath.Join(before, name), filepath.Join(h.dir, name))
+		}
+	}
+	// Neither the copy beside the keys nor the milestones know better.
+	for _, args := range [][]string{{"capture", "http://1.1.1.1/"}, {"log", "stamp"}, {"log", "show"}} {
+		if _, errs := h.want(t, exitLog, args...); !strings.Contains(errs, "it had 7") {
+			t.Errorf("%v: %s", args, errs)
+		}
+	}
+}
+
+// copyTree keeps the modes: a key that others may read is refused.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	if b, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
 }
 
 // TestLogRestored puts an old copy of the log in its place.

@@ -127,8 +127,8 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
-		if h.log, err = ledger.Open(ctx, h.logDir(), h.keys()); err != nil {
-			return seal.Press{}, h.logTrouble(err)
+		if err := h.openLog(ctx); err != nil {
+			return seal.Press{}, err
 		}
 		h.closer = append(h.closer, func() error {
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -189,7 +189,11 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	if err := h.index.Put(ctx, rec.Entry); err != nil {
 		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
 	}
-	return rec, b.leave()
+	if err := b.leave(); err != nil {
+		return rec, err
+	}
+	h.anchor(ctx)
+	return rec, nil
 }
 
 // browser returns the source for web pages.

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"guzheng/capture"
+	"guzheng/preserve/internal/flock"
 	"guzheng/preserve/tlog"
 	"guzheng/preserve/tlog/tiles"
 )
@@ -115,7 +116,7 @@ func (k *known) raise(text string) error {
 	if cp.Size <= k.cp.Size {
 		return nil
 	}
-	unlock, err := lockName(filepath.Join(k.keys, knownLock))
+	unlock, err := flock.Lock(filepath.Join(k.keys, knownLock))
 	if err != nil {
 		return err
 	}

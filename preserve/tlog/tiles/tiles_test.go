@@ -213,6 +213,12 @@ func TestCheckNotices(t *testing.T) {
 	if err := tree.Check(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
+	// Events and tiles agree, and the checkpoint is of another tree.
+	cp := tree.Checkpoint()
+	cp.Root[0] ^= 1
+	if err := Assume(dir, cp).Check(t.Context(), nil); !errors.Is(err, ErrAltered) {
+		t.Errorf("another root: %v", err)
+	}
 	// A proof over a changed tile is an error, never a wrong proof.
 	place(t, dir, "tile/0/001", make([]byte, width*tlog.HashSize))
 	if e, err := tree.Prove(300, 700); err == nil {
