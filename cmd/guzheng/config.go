@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"guzheng/capture"
+	"guzheng/preserve/tlog/witness"
 )
 
 // config is everything that can be set, in config.yaml under GUZHENG_HOME or
@@ -90,6 +91,22 @@ type logConfig struct {
 	// StampHours is the time between time stamps over the log's newest
 	// checkpoint, when something was logged.
 	StampHours int `koanf:"stamp_hours"`
+
+	// Witnesses cosign the log's checkpoints (C2SP tlog-witness).
+	Witnesses []witnessConfig `koanf:"witnesses"`
+	// Quorum is how many of them have to; 0 is all.
+	Quorum int `koanf:"quorum"`
+	// Require makes a seal pending when fewer did. Without it a seal has
+	// what came.
+	Require bool `koanf:"require"`
+}
+
+type witnessConfig struct {
+	// Key is the witness's verifier key, NAME+HASH+KEY (C2SP
+	// tlog-cosignature, type 4).
+	Key string `koanf:"key"`
+	// URL is the prefix of its add-checkpoint address.
+	URL string `koanf:"url"`
 }
 
 // limitsConfig names in seconds and megabytes what capture.Limits has in
@@ -199,8 +216,8 @@ func (c config) check(file string) error {
 		return fail(exitUsage, "case_retention_days cannot be shorter than retention_days",
 			"configuration %s: retention_days %d, case_retention_days %d", file, c.RetentionDays, c.CaseRetentionDays)
 	}
-	if c.Log.StampHours < 1 {
-		return fail(exitUsage, "", "configuration %s: log.stamp_hours %d", file, c.Log.StampHours)
+	if err := c.Log.check(file); err != nil {
+		return err
 	}
 	for i, t := range c.TSA {
 		if !strings.HasPrefix(t.URL, "http://") && !strings.HasPrefix(t.URL, "https://") {
@@ -214,6 +231,32 @@ func (c config) check(file string) error {
 		}
 	}
 	return nil
+}
+
+func (l logConfig) check(file string) error {
+	if l.StampHours < 1 {
+		return fail(exitUsage, "", "configuration %s: log.stamp_hours %d", file, l.StampHours)
+	}
+	if err := l.panel().Policy().Check(); err != nil {
+		return fail(exitUsage, "", "configuration %s: log.witnesses: %w", file, err)
+	}
+	for _, w := range l.Witnesses {
+		if !strings.HasPrefix(w.URL, "http://") && !strings.HasPrefix(w.URL, "https://") {
+			return fail(exitUsage, "", "configuration %s: log.witnesses: url %q is not http or https", file, w.URL)
+		}
+	}
+	if l.Require && len(l.Witnesses) == 0 {
+		return fail(exitUsage, "", "configuration %s: log.require without log.witnesses", file)
+	}
+	return nil
+}
+
+func (l logConfig) panel() witness.Panel {
+	p := witness.Panel{Quorum: l.Quorum}
+	for _, w := range l.Witnesses {
+		p.Witnesses = append(p.Witnesses, witness.Witness{Key: w.Key, URL: w.URL})
+	}
+	return p
 }
 
 // passphrase reads the first line of the passphrase file.

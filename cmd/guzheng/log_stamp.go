@@ -13,6 +13,7 @@ import (
 	"guzheng/preserve/tlog/ledger"
 	"guzheng/preserve/tlog/milestone"
 	"guzheng/preserve/tlog/tiles"
+	"guzheng/preserve/tlog/witness"
 	"guzheng/preserve/tsa"
 )
 
@@ -29,8 +30,21 @@ func (h *home) openLog(ctx context.Context) error {
 			return err
 		}
 	}
-	if h.log, err = ledger.Open(ctx, h.logDir(), h.keys(), kept...); err != nil {
+	l, err := ledger.Open(ctx, h.logDir(), h.keys(), kept...)
+	if err != nil {
 		return h.logTrouble(err)
+	}
+	h.closer = append(h.closer, func() error {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return l.Close(end)
+	})
+	h.log = l
+	if len(h.cfg.Log.Witnesses) > 0 {
+		h.log = &witness.Log{Appender: l, Dir: h.logDir(), State: filepath.Join(h.dir, "witnesses"),
+			Panel: h.cfg.Log.panel(), Require: h.cfg.Log.Require, Tell: func(err error) {
+				fmt.Fprintf(h.err, "guzheng: %s\n", plain(err.Error()))
+			}}
 	}
 	return nil
 }

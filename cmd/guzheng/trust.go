@@ -59,7 +59,11 @@ func (h *home) trustJSON() ([]byte, error) {
 	if !slices.Contains(t.Logs, h.log.Verifier()) {
 		t.Logs = append(t.Logs, h.log.Verifier())
 	}
-	b, err := json.MarshalIndent(map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}, "", "  ")
+	out := map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}
+	if p := h.cfg.Log.panel().Policy(); len(p.Witnesses) > 0 {
+		out["witnesses"] = map[string]any{"keys": p.Witnesses, "quorum": p.Quorum}
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
 	return append(b, '\n'), err
 }
 

@@ -18,7 +18,7 @@ import (
 	"guzheng/preserve"
 	"guzheng/preserve/key"
 	"guzheng/preserve/seal"
-	"guzheng/preserve/tlog/ledger"
+	"guzheng/preserve/tlog/witness"
 	"guzheng/preserve/tsa"
 	"guzheng/preserve/verify"
 	"guzheng/report/words"
@@ -35,7 +35,7 @@ type home struct {
 	words  *words.Catalogue
 	tool   capture.Tool
 	key    *key.Key
-	log    *ledger.Log
+	log    witness.Appender
 	store  *dir.Store
 	index  *index.DB
 	tsas   []tsa.Authority
@@ -130,11 +130,6 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if err := h.openLog(ctx); err != nil {
 			return seal.Press{}, err
 		}
-		h.closer = append(h.closer, func() error {
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			return h.log.Close(end)
-		})
 		if err := h.writeTrust(); err != nil {
 			return seal.Press{}, err
 		}
@@ -214,6 +209,7 @@ func (h *home) trust() (verify.Trust, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return t, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
 	}
+	t.Witnesses = h.cfg.Log.panel().Policy()
 	for _, c := range h.cfg.TSA {
 		if c.Roots != "" {
 			roots, err := readRoots(c.Roots)
