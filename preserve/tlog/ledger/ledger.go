@@ -28,7 +28,7 @@ import (
 const (
 	checkpointInterval = 100 * time.Millisecond
 	batchAge           = 5 * time.Millisecond
-	batchSize          = 256
+	batchSize          = 1024
 	pollInterval       = 10 * time.Millisecond
 )
 
