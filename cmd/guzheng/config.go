@@ -99,6 +99,14 @@ type logConfig struct {
 	// Require makes a seal pending when fewer did. Without it a seal has
 	// what came.
 	Require bool `koanf:"require"`
+
+	// URL is the node that has the log, where this machine is a worker; see
+	// guzheng log serve. Empty keeps a log here.
+	URL string `koanf:"url"`
+	// TokenFile names the file whose first line the node asks for.
+	TokenFile string `koanf:"token_file"`
+	// Key is the node's log key; empty trusts the one it names at first use.
+	Key string `koanf:"key"`
 }
 
 type witnessConfig struct {
@@ -245,8 +253,23 @@ func (l logConfig) check(file string) error {
 			return fail(exitUsage, "", "configuration %s: log.witnesses: url %q is not http or https", file, w.URL)
 		}
 	}
+	if l.URL != "" {
+		return l.checkWorker(file)
+	}
 	if l.Require && len(l.Witnesses) == 0 {
 		return fail(exitUsage, "", "configuration %s: log.require without log.witnesses", file)
+	}
+	return nil
+}
+
+func (l logConfig) checkWorker(file string) error {
+	switch {
+	case !strings.HasPrefix(l.URL, "http://") && !strings.HasPrefix(l.URL, "https://"):
+		return fail(exitUsage, "", "configuration %s: log.url %q is not http or https", file, l.URL)
+	case l.TokenFile == "":
+		return fail(exitUsage, "", "configuration %s: log.url needs log.token_file", file)
+	case l.Require:
+		return fail(exitUsage, "set log.witnesses where guzheng log serve runs", "configuration %s: log.require together with log.url", file)
 	}
 	return nil
 }
@@ -264,13 +287,18 @@ func (c config) passphrase() ([]byte, error) {
 	if c.PassphraseFile == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(c.PassphraseFile)
+	return firstLine("passphrase", c.PassphraseFile)
+}
+
+// firstLine reads a secret out of a file.
+func firstLine(what, file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fail(exitUsage, "", "reading passphrase: %w", err)
+		return nil, fail(exitUsage, "", "reading %s: %w", what, err)
 	}
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	if line = bytes.TrimRight(line, "\r"); len(line) == 0 {
-		return nil, fail(exitUsage, "", "reading passphrase: first line of %s is empty", c.PassphraseFile)
+		return nil, fail(exitUsage, "", "reading %s: first line of %s is empty", what, file)
 	}
 	return line, nil
 }

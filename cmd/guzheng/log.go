@@ -25,7 +25,7 @@ others that an event is in it and that it only ever grew, and copies it for them
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(logShowVerb(s), logProveVerb(s), logConsistencyVerb(s), logExportVerb(s), logCheckVerb(s), logStampVerb(s))
+	c.AddCommand(logShowVerb(s), logProveVerb(s), logConsistencyVerb(s), logExportVerb(s), logCheckVerb(s), logStampVerb(s), logServeVerb(s))
 	return c
 }
 
@@ -34,6 +34,9 @@ func (h *home) logDir() string { return filepath.Join(h.dir, "log") }
 // readLog opens the log for reading: nothing is written to it and nobody has
 // to wait. It is held against every checkpoint that is known.
 func (h *home) readLog(ctx context.Context) (tree *tiles.Tree, verifier string, err error) {
+	if err := h.here(); err != nil {
+		return nil, "", err
+	}
 	if verifier, err = ledger.Verifier(h.keys()); err != nil {
 		return nil, "", err
 	}

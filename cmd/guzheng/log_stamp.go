@@ -20,6 +20,9 @@ import (
 // openLog opens the log for appending, held against every checkpoint that is
 // known: beside the keys, among the milestones, and in the store.
 func (h *home) openLog(ctx context.Context) error {
+	if h.cfg.Log.URL != "" {
+		return h.openRemote(ctx)
+	}
 	verifier, err := ledger.Verifier(h.keys())
 	if err != nil {
 		return err
@@ -64,6 +67,9 @@ func (h *home) book() milestone.Book {
 // anchor has the log's checkpoint stamped when that is due. What was kept is
 // kept whatever comes of it: trouble is told, and tried again.
 func (h *home) anchor(ctx context.Context) {
+	if h.cfg.Log.URL != "" {
+		return // the node's
+	}
 	out, err := h.book().Keep(ctx, h.log, false)
 	if err != nil {
 		fmt.Fprintf(h.err, "guzheng: %s (guzheng log stamp)\n", plain(err.Error()))
@@ -75,6 +81,9 @@ func (h *home) anchor(ctx context.Context) {
 
 // anchorNow has it stamped, or completed, whatever the time.
 func (h *home) anchorNow(ctx context.Context) error {
+	if h.cfg.Log.URL != "" {
+		return nil // the node's
+	}
 	out, err := h.book().Keep(ctx, h.log, true)
 	if err != nil {
 		return err
@@ -110,6 +119,9 @@ capture does so by itself every log.stamp_hours when something was logged.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, h.Close()) }()
+		if err := h.here(); err != nil {
+			return err
+		}
 		if _, err := h.keeper(c.Context()); err != nil {
 			return err
 		}

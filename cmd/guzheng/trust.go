@@ -56,8 +56,9 @@ func (h *home) trustJSON() ([]byte, error) {
 	if !slices.Contains(t.Signers, h.key.ID) {
 		t.Signers = append(t.Signers, h.key.ID)
 	}
-	if !slices.Contains(t.Logs, h.log.Verifier()) {
-		t.Logs = append(t.Logs, h.log.Verifier())
+	// A node that was never reached has not told its key yet.
+	if v := h.log.Verifier(); v != "" && !slices.Contains(t.Logs, v) {
+		t.Logs = append(t.Logs, v)
 	}
 	out := map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}
 	if p := h.cfg.Log.panel().Policy(); len(p.Witnesses) > 0 {
