@@ -13,7 +13,7 @@ export URL
 
 # Debian packages: what the program needs, and what only its tests need.
 RUN_PACKAGES := ca-certificates chromium chromium-headless-shell fonts-noto-cjk
-TEST_PACKAGES := jq openssl poppler-utils qpdf tshark unzip zbar-tools
+TEST_PACKAGES := jq openssl poppler-utils python3 qpdf tshark unzip zbar-tools
 # Nice to have: without it emoji in pictures of pages are empty boxes.
 WISHED_PACKAGES := fonts-noto-color-emoji
 
