@@ -18,6 +18,7 @@ import (
 
 	"guzheng/capture"
 	"guzheng/preserve/custody"
+	"guzheng/preserve/tlog/witness"
 )
 
 // config is everything that can be set, in config.yaml under GUZHENG_HOME or
@@ -61,6 +62,8 @@ type config struct {
 	// Store says where evidence is kept; a directory under GUZHENG_HOME
 	// unless it says otherwise.
 	Store storeConfig `koanf:"store"`
+
+	Log logConfig `koanf:"log"`
 
 	// Limits bound a capture; see capture.Limits for each.
 	Limits limitsConfig `koanf:"limits"`
@@ -111,6 +114,36 @@ type tsaConfig struct {
 	TimeoutSeconds int `koanf:"timeout_seconds"`
 }
 
+type logConfig struct {
+	// StampHours is the time between time stamps over the log's newest
+	// checkpoint, when something was logged.
+	StampHours int `koanf:"stamp_hours"`
+
+	// Witnesses cosign the log's checkpoints (C2SP tlog-witness).
+	Witnesses []witnessConfig `koanf:"witnesses"`
+	// Quorum is how many of them have to; 0 is all.
+	Quorum int `koanf:"quorum"`
+	// Require makes a seal pending when fewer did. Without it a seal has
+	// what came.
+	Require bool `koanf:"require"`
+
+	// URL is the node that has the log, where this machine is a worker; see
+	// guzheng log serve. Empty keeps a log here.
+	URL string `koanf:"url"`
+	// TokenFile names the file whose first line the node asks for.
+	TokenFile string `koanf:"token_file"`
+	// Key is the node's log key; empty trusts the one it names at first use.
+	Key string `koanf:"key"`
+}
+
+type witnessConfig struct {
+	// Key is the witness's verifier key, NAME+HASH+KEY (C2SP
+	// tlog-cosignature, type 4).
+	Key string `koanf:"key"`
+	// URL is the prefix of its add-checkpoint address.
+	URL string `koanf:"url"`
+}
+
 // limitsConfig names in seconds and megabytes what capture.Limits has in
 // milliseconds and bytes. Zero keeps the default.
 type limitsConfig struct {
@@ -137,6 +170,7 @@ func defaults() config {
 		Browser: browserConfig{Width: 1280, Height: 800, Scale: 1},
 		Store:   storeConfig{Kind: "dir"},
 		Clock:   clockConfig{NTP: []string{"ntp.ntsc.ac.cn", "ntp5.aliyun.com", "ntp.tencent.com", "cn.pool.ntp.org"}, StampSeconds: 300},
+		Log:     logConfig{StampHours: 24},
 	}
 }
 
@@ -229,6 +263,9 @@ func (c config) check(file string) error {
 	if err := c.Store.check(file); err != nil {
 		return err
 	}
+	if err := c.Log.check(file); err != nil {
+		return err
+	}
 	for i, t := range c.TSA {
 		if err := t.check(); err != nil {
 			return fail(exitUsage, "", "configuration %s: tsa %d: %w", file, i+1, err)
@@ -243,18 +280,64 @@ func (c config) check(file string) error {
 	return nil
 }
 
+func (l logConfig) check(file string) error {
+	if l.StampHours < 1 {
+		return fail(exitUsage, "", "configuration %s: log.stamp_hours %d", file, l.StampHours)
+	}
+	if err := l.panel().Policy().Check(); err != nil {
+		return fail(exitUsage, "", "configuration %s: log.witnesses: %w", file, err)
+	}
+	for _, w := range l.Witnesses {
+		if !strings.HasPrefix(w.URL, "http://") && !strings.HasPrefix(w.URL, "https://") {
+			return fail(exitUsage, "", "configuration %s: log.witnesses: url %q is not http or https", file, w.URL)
+		}
+	}
+	if l.URL != "" {
+		return l.checkWorker(file)
+	}
+	if l.Require && len(l.Witnesses) == 0 {
+		return fail(exitUsage, "", "configuration %s: log.require without log.witnesses", file)
+	}
+	return nil
+}
+
+func (l logConfig) checkWorker(file string) error {
+	switch {
+	case !strings.HasPrefix(l.URL, "http://") && !strings.HasPrefix(l.URL, "https://"):
+		return fail(exitUsage, "", "configuration %s: log.url %q is not http or https", file, l.URL)
+	case l.TokenFile == "":
+		return fail(exitUsage, "", "configuration %s: log.url needs log.token_file", file)
+	case l.Require:
+		return fail(exitUsage, "set log.witnesses where guzheng log serve runs", "configuration %s: log.require together with log.url", file)
+	}
+	return nil
+}
+
+func (l logConfig) panel() witness.Panel {
+	p := witness.Panel{Quorum: l.Quorum}
+	for _, w := range l.Witnesses {
+		p.Witnesses = append(p.Witnesses, witness.Witness{Key: w.Key, URL: w.URL})
+	}
+	return p
+}
+
 // passphrase reads the first line of the passphrase file.
 func (c config) passphrase() ([]byte, error) {
 	if c.PassphraseFile == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(c.PassphraseFile)
+	return firstLine("passphrase", c.PassphraseFile)
+}
+
+// firstLine reads a secret out of a file.
+func firstLine(what, file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fail(exitUsage, "", "reading passphrase: %w", err)
+		return nil, fail(exitUsage, "", "reading %s: %w", what, err)
 	}
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	if line = bytes.TrimRight(line, "\r"); len(line) == 0 {
-		return nil, fail(exitUsage, "", "reading passphrase: first line of %s is empty", c.PassphraseFile)
+		return nil, fail(exitUsage, "", "reading %s: first line of %s is empty", what, file)
 	}
 	return line, nil
 }

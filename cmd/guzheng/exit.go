@@ -27,6 +27,7 @@ const (
 	exitCannotTell  = 5
 	exitRefused     = 6
 	exitStorage     = 7
+	exitLog         = 8
 	exitInterrupted = 130
 )
 
@@ -41,6 +42,8 @@ const exitTable = `Exit codes:
     5  cannot verify: no seal, or --strict and something cannot be told
     6  refused by policy: the address must not be visited
     7  storage: store, index, disk or lock
+    8  log: it is shorter than it was, or has another history; nothing was
+       written
   130  interrupted: what was captured is kept, or resume goes on with it`
 
 // A coded error carries its exit code and the next command to type.

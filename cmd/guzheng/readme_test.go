@@ -87,13 +87,19 @@ func settings(t *testing.T, text string) {
 	if !slices.Equal(a, b) {
 		t.Errorf("README tells %v, the program has %v", a, b)
 	}
-	var authority tsaConfig
+	entries(t, told, "tsa", tsaConfig{})
+	entries(t, told, "log.witnesses", witnessConfig{})
+}
+
+// entries checks that the README's example of a list names every member.
+func entries(t *testing.T, told *koanf.Koanf, key string, member any) {
+	t.Helper()
 	one := koanf.New(".")
-	if err := one.Load(structs.Provider(authority, "koanf"), nil); err != nil {
+	if err := one.Load(structs.Provider(member, "koanf"), nil); err != nil {
 		t.Fatal(err)
 	}
-	first, ok := told.Get("tsa").([]any)[0].(map[string]any)
+	first, ok := told.Get(key).([]any)[0].(map[string]any)
 	if !ok || len(first) != len(one.Keys()) {
-		t.Errorf("README tells %v of an authority, the program has %v", first, one.Keys())
+		t.Errorf("README tells %v of %s, the program has %v", first, key, one.Keys())
 	}
 }

@@ -66,8 +66,6 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 			if err := h.index.Put(ctx, done); err != nil {
 				return err
 			}
-		}
-		if changed {
 			if err := h.reprint(ctx, done); err != nil {
 				return err
 			}
@@ -82,6 +80,9 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 		} else {
 			fmt.Fprintf(s.out, "%s %s\n", e.ID, path)
 		}
+	}
+	if err := h.anchorNow(ctx); err != nil {
+		return err
 	}
 	if waiting > 0 {
 		return fail(exitPartial, "guzheng seal --pending, later", "%d of %d seals still lack something", waiting, len(entries))

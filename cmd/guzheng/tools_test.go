@@ -6,13 +6,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"guzheng/preserve/tlog/ledger"
+	"guzheng/preserve/tlog/witness/witnesstest"
 )
 
 // lastField returns a member of the last JSON object in text.
@@ -120,4 +125,25 @@ func tsaHandler(dir string) http.Handler {
 		w.Header().Set("Content-Type", "application/timestamp-reply")
 		_, _ = w.Write(b)
 	})
+}
+
+// startWitness serves a practice witness of the log under GUZHENG_HOME and
+// writes a configuration that requires it: witness CONFIG UP. It answers 503
+// until there is a file named UP.
+func startWitness(ts *testscript.TestScript, _ bool, a []string) {
+	key, err := ledger.Verifier(filepath.Join(ts.Getenv("GUZHENG_HOME"), "keys"))
+	ts.Check(err)
+	w, err := witnesstest.New("w.example", time.Now, key)
+	ts.Check(err)
+	up := ts.MkAbs(a[1])
+	srv := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		_, err := os.Stat(up)
+		w.SetDown(err != nil)
+		w.ServeHTTP(out, r)
+	}))
+	ts.Defer(srv.Close)
+	b, err := os.ReadFile(filepath.Join(ts.Getenv("GUZHENG_HOME"), "config.yaml"))
+	ts.Check(err)
+	b = fmt.Appendf(b, "log:\n  require: true\n  witnesses:\n    - key: %s\n      url: %s\n", w.Key, srv.URL)
+	ts.Check(os.WriteFile(ts.MkAbs(a[0]), b, 0o644))
 }

@@ -59,10 +59,15 @@ func (h *home) trustJSON() ([]byte, error) {
 	if h.sm2 != nil && !slices.Contains(t.Signers, h.sm2.ID) {
 		t.Signers = append(t.Signers, h.sm2.ID)
 	}
-	if !slices.Contains(t.Logs, h.log.Verifier()) {
-		t.Logs = append(t.Logs, h.log.Verifier())
+	// A node that was never reached has not told its key yet.
+	if v := h.log.Verifier(); v != "" && !slices.Contains(t.Logs, v) {
+		t.Logs = append(t.Logs, v)
 	}
-	b, err := json.MarshalIndent(map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}, "", "  ")
+	out := map[string]any{"format": verify.TrustFormat, "signers": t.Signers, "logs": t.Logs}
+	if p := h.cfg.Log.panel().Policy(); len(p.Witnesses) > 0 {
+		out["witnesses"] = map[string]any{"keys": p.Witnesses, "quorum": p.Quorum}
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
 	return append(b, '\n'), err
 }
 

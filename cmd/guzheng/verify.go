@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"guzheng/capture"
+	"guzheng/preserve/tlog"
 	"guzheng/preserve/verify"
 	"guzheng/report/words"
 )
@@ -105,7 +106,7 @@ func (h *home) judge(ctx context.Context, trustFile, path string) (verify.Verdic
 	if err != nil || h.ours(path) || !strangers(v) {
 		return v, err
 	}
-	t.Signers, t.Logs = nil, nil
+	t.Signers, t.Logs, t.Witnesses = nil, nil, tlog.Policy{}
 	return verifyWith(ctx, path, t)
 }
 

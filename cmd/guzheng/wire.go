@@ -16,7 +16,7 @@ import (
 	"guzheng/preserve"
 	"guzheng/preserve/key"
 	"guzheng/preserve/seal"
-	"guzheng/preserve/tlog/ledger"
+	"guzheng/preserve/tlog/witness"
 	"guzheng/preserve/tsa"
 	"guzheng/preserve/verify"
 	"guzheng/report/words"
@@ -33,7 +33,7 @@ type home struct {
 	tool   capture.Tool
 	key    *key.Key
 	sm2    *key.SM2 // nil unless the settings order it
-	log    *ledger.Log
+	log    witness.Appender
 	store  keep
 	tried  bool // the store's lock was tried
 	index  *index.DB
@@ -116,7 +116,7 @@ func (h *home) openIndex(ctx context.Context) error {
 
 // openPress opens what seals need: key, authorities and log.
 func (h *home) openPress(ctx context.Context) (seal.Press, error) {
-	if h.key == nil {
+	if h.log == nil {
 		pass, err := h.cfg.passphrase()
 		if err != nil {
 			return seal.Press{}, err
@@ -132,14 +132,9 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
-		if h.log, err = ledger.Open(ctx, filepath.Join(h.dir, "log"), h.keys()); err != nil {
-			return seal.Press{}, fail(exitStorage, "", "%w", err)
+		if err := h.openLog(ctx); err != nil {
+			return seal.Press{}, err
 		}
-		h.closer = append(h.closer, func() error {
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			return h.log.Close(end)
-		})
 		if err := h.writeTrust(); err != nil {
 			return seal.Press{}, err
 		}
@@ -208,7 +203,11 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	if err := h.writeReceipt(rec); err != nil {
 		return rec, fail(exitStorage, "guzheng resume", "writing the receipt of %s: %w", b.order.ID, err)
 	}
-	return rec, b.leave()
+	if err := b.leave(); err != nil {
+		return rec, err
+	}
+	h.anchor(ctx)
+	return rec, nil
 }
 
 // browser returns the source for web pages.
@@ -229,6 +228,7 @@ func (h *home) trust() (verify.Trust, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return t, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
 	}
+	t.Witnesses = h.cfg.Log.panel().Policy()
 	for _, c := range h.cfg.TSA {
 		own, err := c.trust()
 		if err != nil {

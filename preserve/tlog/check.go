@@ -187,17 +187,31 @@ func checkInclusion(e Entry, cp Checkpoint) error {
 
 // checkSignature verifies the note under the key that the entry names.
 func checkSignature(e Entry, cp Checkpoint) error {
-	v, err := note.NewVerifier(e.Verifier)
+	if cp.Origin != e.Origin {
+		return fmt.Errorf("entry is of log %q, checkpoint of %q", e.Origin, cp.Origin)
+	}
+	_, err := VerifyCheckpoint(e.Checkpoint, e.Verifier)
+	return err
+}
+
+// VerifyCheckpoint reads a checkpoint and verifies that the log with the
+// given verifier key signed it.
+func VerifyCheckpoint(msg, verifier string) (Checkpoint, error) {
+	cp, err := ParseCheckpoint(msg)
 	if err != nil {
-		return fmt.Errorf("reading verifier key %q: %w", e.Verifier, err)
+		return Checkpoint{}, err
 	}
-	if cp.Origin != e.Origin || v.Name() != e.Origin {
-		return fmt.Errorf("entry is of log %q, checkpoint of %q, key of %q", e.Origin, cp.Origin, v.Name())
+	v, err := note.NewVerifier(verifier)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("reading verifier key %q: %w", verifier, err)
 	}
-	if _, err := note.Open([]byte(e.Checkpoint), note.VerifierList(v)); err != nil {
-		return fmt.Errorf("verifying checkpoint: %w", err)
+	if v.Name() != cp.Origin {
+		return Checkpoint{}, fmt.Errorf("checkpoint is of log %q, key of %q", cp.Origin, v.Name())
 	}
-	return checkSpelling(e.Checkpoint)
+	if _, err := note.Open([]byte(msg), note.VerifierList(v)); err != nil {
+		return Checkpoint{}, fmt.Errorf("verifying checkpoint: %w", err)
+	}
+	return cp, checkSpelling(msg)
 }
 
 // checkSpelling wants the base64 of every signature line to be the only one

@@ -194,6 +194,10 @@ func (v *visit) checkLog(s seal.Seal) {
 		}
 		v.add("log."+f.Layer, s.Log.Origin, state, code, "%s", detail)
 	}
+	if len(v.trust.Witnesses.Witnesses) > 0 && !s.Log.Pending() {
+		f := tlog.CheckWitnesses(s.Log.Checkpoint, v.trust.Witnesses)
+		v.add("log."+f.Layer, s.Log.Origin, outcome(string(f.State)), f.Code, "%s", f.Detail)
+	}
 }
 
 // checkLeaf wants the logged event to name this package and the key that

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"guzheng/preserve/tlog"
 	"guzheng/preserve/tsa"
 )
 
@@ -31,6 +32,10 @@ type Trust struct {
 	// other programs are signed. They count for nothing else.
 	Domains []*x509.Certificate
 
+	// Witnesses are those whose cosignatures are wanted on the log's
+	// checkpoints; without any, nobody asks for them.
+	Witnesses tlog.Policy
+
 	// Lenient makes a signer, a log or an authority that is not named here
 	// one that cannot be told, where it would otherwise fail. It is for
 	// looking at packages of strangers; a trust file never sets it.
@@ -42,7 +47,12 @@ type trustFile struct {
 	Format  string   `json:"format"`
 	Signers []string `json:"signers"`
 	Logs    []string `json:"logs"`
-	TSA     struct {
+
+	Witnesses struct {
+		Keys   []string `json:"keys"`
+		Quorum int      `json:"quorum"`
+	} `json:"witnesses"`
+	TSA struct {
 		Roots []string `json:"roots"`
 		Pins  []struct {
 			Policy            string `json:"policy"`
@@ -64,6 +74,7 @@ type trustFile struct {
 //	  "format": "guzheng-trust/1",
 //	  "signers": ["<fingerprint>"],
 //	  "logs": ["<name>+<hash>+<key>"],
+//	  "witnesses": {"keys": ["<name>+<hash>+<key>"], "quorum": 1},
 //	  "tsa": {
 //	    "roots": ["root.pem", "-----BEGIN CERTIFICATE-----\n…"],
 //	    "pins": [{"policy": "1.2.3", "certificate_sha256": "…", "issuer": "…", "name": "…"}],
@@ -102,6 +113,10 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 		return Trust{}, errors.New("max_skew_seconds is negative")
 	}
 	t := Trust{Logs: f.Logs, TSA: tsa.Trust{MaxSkew: time.Duration(f.TSA.MaxSkewSeconds) * time.Second, Revocation: f.TSA.RequireRevocation}}
+	t.Witnesses = tlog.Policy{Witnesses: f.Witnesses.Keys, Quorum: f.Witnesses.Quorum}
+	if err := t.Witnesses.Check(); err != nil {
+		return Trust{}, err
+	}
 	for _, s := range f.Signers {
 		sum, err := hex.DecodeString(s)
 		if err != nil || len(sum) != 32 {

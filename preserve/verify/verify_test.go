@@ -431,7 +431,8 @@ func TestLoadTrust(t *testing.T) {
 	}
 	for _, bad := range []string{``, `{}`, `{"format":"guzheng-trust/2"}`, `{"format":"guzheng-trust/1","signer":[]}`,
 		`{"format":"guzheng-trust/1","signers":["x"]}`, `{"format":"guzheng-trust/1","tsa":{"roots":["none.pem"]}}`,
-		`{"format":"guzheng-trust/1","tsa":{"roots":["-----BEGIN nothing"]}}`, `{"format":"guzheng-trust/1","tsa":{"max_skew_seconds":-1}}`} {
+		`{"format":"guzheng-trust/1","tsa":{"roots":["-----BEGIN nothing"]}}`, `{"format":"guzheng-trust/1","tsa":{"max_skew_seconds":-1}}`,
+		`{"format":"guzheng-trust/1","witnesses":{"keys":["x"]}}`, `{"format":"guzheng-trust/1","witnesses":{"quorum":1}}`} {
 		if _, err := verify.LoadTrust(write("bad.json", []byte(bad))); err == nil {
 			t.Errorf("accepted %s", bad)
 		}

@@ -11,5 +11,9 @@
 // Trust: the log's Ed25519 key, made at first use, and the directory are this
 // machine's. Their holder can drop or rewrite the log, but not so that two
 // checkpoints that left the machine still fit together. A log that is missing
-// although its key exists is refused, not begun again.
+// although its key exists is refused, not begun again. So is one that lacks or
+// contradicts the newest checkpoint that was trusted, of which a copy lies with
+// the keys, or a checkpoint from elsewhere that Open is given: an old copy of
+// the directory, or another log of the same key. Whoever can write both
+// directories deceives all but the copies elsewhere.
 package ledger

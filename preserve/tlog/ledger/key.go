@@ -13,12 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"guzheng/capture"
 	"guzheng/preserve/internal/firstuse"
+	"guzheng/preserve/internal/flock"
 )
 
 // ErrLost is wrapped when the log or its key is missing although the other
@@ -127,21 +127,11 @@ func verifierOf(secret string) (string, error) {
 
 // lock serialises the opening of the log between processes.
 func lock(keys string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(keys, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err = flock.Lock(filepath.Join(keys, lockFile))
 	if err != nil {
-		return nil, fmt.Errorf("locking log key: %w", err)
+		return nil, fmt.Errorf("log key: %w", err)
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("locking log key: %w", err)
-	}
-	return func() { _ = f.Close() }, nil
+	return unlock, nil
 }
 
 func readOptional(name string) (string, error) {

@@ -28,7 +28,7 @@ import (
 const (
 	checkpointInterval = 100 * time.Millisecond
 	batchAge           = 5 * time.Millisecond
-	batchSize          = 256
+	batchSize          = 1024
 	pollInterval       = 10 * time.Millisecond
 )
 
@@ -44,12 +44,16 @@ type Log struct {
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
 	turn     turn
+	known    known
 }
 
 // Open opens the log in dir, signing with the key in the directory keys,
 // which must exist. Both are made at first use; later, one without the other
-// gives ErrLost. The caller must Close the log.
-func Open(ctx context.Context, dir, keys string) (*Log, error) {
+// gives ErrLost. The log MUST continue the newest checkpoint that was ever
+// trusted here and those given, which are copies from elsewhere; else Open
+// returns ErrShrank or ErrForked and has written nothing. The caller must
+// Close the log.
+func Open(ctx context.Context, dir, keys string, checkpoints ...string) (*Log, error) {
 	quiet()
 	unlock, err := lock(keys)
 	if err != nil {
@@ -63,6 +67,9 @@ func Open(ctx context.Context, dir, keys string) (*Log, error) {
 	signer, err := note.NewSigner(secret)
 	if err != nil {
 		return nil, fmt.Errorf("reading log key: %w", err)
+	}
+	if err := Compare(dir, keys, verifier, checkpoints...); err != nil {
+		return nil, err
 	}
 	driver, err := posix.New(ctx, posix.Config{Path: dir})
 	if err != nil {
@@ -83,7 +90,8 @@ func Open(ctx context.Context, dir, keys string) (*Log, error) {
 		return nil, fmt.Errorf("opening log %s: %w", dir, err)
 	}
 	return &Log{dir: dir, verifier: verifier, origin: signer.Name(), add: appender.Add,
-		reader: reader, shutdown: shutdown, cancel: cancel, turn: turn{keys: keys}}, nil
+		reader: reader, shutdown: shutdown, cancel: cancel, turn: turn{keys: keys},
+		known: known{dir: dir, keys: keys, verifier: verifier}}, nil
 }
 
 // quiet keeps Tessera's logger off stderr; what goes wrong is returned.
@@ -165,6 +173,9 @@ func (l *Log) prove(ctx context.Context, leaf []byte, index uint64) (tlog.Entry,
 		if f.State != tlog.Passed {
 			return tlog.Entry{}, fmt.Errorf("proving event %d of log %s: %s: %s", index, l.dir, f.Code, f.Detail)
 		}
+	}
+	if err := l.known.raise(cp); err != nil {
+		return tlog.Entry{}, fmt.Errorf("trusting the checkpoint over event %d of log %s: %w", index, l.dir, err)
 	}
 	return e, nil
 }

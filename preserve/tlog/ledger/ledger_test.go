@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"guzheng/preserve/tlog"
+	"guzheng/preserve/tlog/tiles"
 )
 
 // TestMain lets the test binary be a second process that appends.
@@ -184,6 +185,16 @@ func TestTwoProcesses(t *testing.T) {
 				t.Errorf("event %s %d: %v %v", name, i, ok, err)
 			}
 		}
+	}
+	tree, err := tiles.Open(log, l.Verifier())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.Check(t.Context(), nil); err != nil || tree.Checkpoint().Size != 40 {
+		t.Errorf("the log is not sound: %d events, %v", tree.Checkpoint().Size, err)
+	}
+	if known, err := Known(keys); err != nil || known != tree.Note() {
+		t.Errorf("trusted is %q, newest %q, %v", known, tree.Note(), err)
 	}
 }
 
