@@ -47,15 +47,25 @@ func Package(ctx context.Context, path string, opt Options) (Verdict, error) {
 			return Verdict{}, fmt.Errorf("verifying package: %w", err)
 		}
 	}
+	return Read(ctx, f, info.Size(), opt)
+}
+
+// Read makes the verdict on a package of the given size in bytes, wherever it
+// lies. Of opt the seal is opt.Seal, nil for none; SealPath is not looked at.
+// The package is read twice, and its traffic once more; never is more than a
+// few of its files held in memory. The error is as that of Package.
+func Read(ctx context.Context, r io.ReaderAt, size int64, opt Options) (Verdict, error) {
 	v := &visit{ctx: ctx, trust: opt.Trust, digests: map[string]capture.Digest{}}
 	// The two read the same bytes and take about as long.
 	var wg sync.WaitGroup
-	wg.Go(func() { v.digest, err = capture.DigestOf(&ctxReader{ctx, io.NewSectionReader(f, 0, info.Size())}) })
-	v.inside(f, info.Size())
+	var err error
+	wg.Go(func() { v.digest, err = capture.DigestOf(&ctxReader{ctx, io.NewSectionReader(r, 0, size)}) })
+	v.inside(r, size)
 	wg.Wait()
 	if err != nil {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)
 	}
+	v.verdict.Package = v.digest
 	v.beside(opt.Seal)
 	if err := ctx.Err(); err != nil {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)

@@ -78,6 +78,16 @@ func LoadTrust(path string) (Trust, error) {
 	return t, nil
 }
 
+// ParseTrust reads the text of a trust file, for readers without a file
+// system: every root in it is a PEM text.
+func ParseTrust(b []byte) (Trust, error) {
+	t, err := parseTrust(b, "")
+	if err != nil {
+		return Trust{}, fmt.Errorf("reading trust: %w", err)
+	}
+	return t, nil
+}
+
 func parseTrust(b []byte, dir string) (Trust, error) {
 	var f trustFile
 	dec := json.NewDecoder(bytes.NewReader(b))
@@ -116,6 +126,9 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 	text := []byte(root)
 	if !strings.Contains(root, "-----BEGIN") {
+		if dir == "" {
+			return nil, fmt.Errorf("reading root %.40q: not a PEM text", root)
+		}
 		name := root
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
