@@ -39,15 +39,18 @@ type trustFile struct {
 	Signers []string `json:"signers"`
 	Logs    []string `json:"logs"`
 	TSA     struct {
-		Roots []string `json:"roots"`
-		Pins  []struct {
-			Policy            string `json:"policy"`
-			CertificateSHA256 string `json:"certificate_sha256"`
-			Issuer            string `json:"issuer"`
-			Name              string `json:"name"`
-		} `json:"pins"`
-		MaxSkewSeconds int64 `json:"max_skew_seconds"`
+		Roots          []string   `json:"roots"`
+		Pins           []trustPin `json:"pins"`
+		MaxSkewSeconds int64      `json:"max_skew_seconds"`
 	} `json:"tsa"`
+}
+
+// trustPin is the JSON form of tsa.Pin.
+type trustPin struct {
+	Policy            string `json:"policy"`
+	CertificateSHA256 string `json:"certificate_sha256"`
+	Issuer            string `json:"issuer"`
+	Name              string `json:"name"`
 }
 
 // LoadTrust reads a trust file:
@@ -157,4 +160,24 @@ func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("reading root %.40q: no certificate", root)
 	}
 	return certs, nil
+}
+
+// Encode returns the text of a trust file that ParseTrust reads as t. Roots
+// stand in it as PEM texts. Lenient is in no trust file.
+func (t Trust) Encode() ([]byte, error) {
+	f := trustFile{Format: TrustFormat, Signers: append([]string{}, t.Signers...), Logs: append([]string{}, t.Logs...)}
+	f.TSA.Roots = []string{}
+	for _, c := range t.TSA.Roots {
+		f.TSA.Roots = append(f.TSA.Roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	}
+	f.TSA.Pins = []trustPin{}
+	for _, p := range t.TSA.Pins {
+		f.TSA.Pins = append(f.TSA.Pins, trustPin{Policy: p.Policy, CertificateSHA256: p.CertificateSHA256, Issuer: p.Issuer, Name: p.Name})
+	}
+	f.TSA.MaxSkewSeconds = int64(t.TSA.MaxSkew / time.Second)
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding trust: %w", err)
+	}
+	return append(b, '\n'), nil
 }

@@ -439,6 +439,11 @@ func TestLoadTrust(t *testing.T) {
 	if _, err := verify.ParseTrust([]byte(text)); err == nil {
 		t.Error("a text that names a file was accepted")
 	}
+	if b, err := trust.Encode(); err != nil {
+		t.Error(err)
+	} else if again, err := verify.ParseTrust(b); err != nil || !cmp.Equal(trust, again) {
+		t.Errorf("%v: %s", err, b)
+	}
 	text = strings.Replace(text, `"root.pem", `, "", 1)
 	if trust, err := verify.ParseTrust([]byte(text)); err != nil || len(trust.TSA.Roots) != 1 {
 		t.Errorf("%d roots, %v", len(trust.TSA.Roots), err)

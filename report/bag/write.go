@@ -79,7 +79,7 @@ func Create(target string, date time.Time) (*Writer, error) {
 
 // usable are names that every system and every unpacker gives back as they
 // are. Others would not be found by the name in the manifest.
-var usable = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
+var usable = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
 
 // Add writes a file. Below data/ it is payload, elsewhere a tag file. It
 // returns the SHA-256 value of what was written, hex. Mode is 0o644, or 0o755
