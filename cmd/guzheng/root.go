@@ -33,7 +33,7 @@ Everything lies under GUZHENG_HOME (default ~/.guzheng).`,
 	})
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitTable + "\n")
 	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), sealVerb(s),
-		resumeVerb(s), listVerb(s), indexVerb(s), trustVerb(s))
+		resumeVerb(s), listVerb(s), indexVerb(s), trustVerb(s), exportVerb(s))
 	return root
 }
 

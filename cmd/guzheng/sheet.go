@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"guzheng/capture"
+	"guzheng/preserve/verify"
 	"guzheng/report"
 	"guzheng/report/sheet"
 	"guzheng/report/words"
@@ -89,6 +90,11 @@ func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
 	if err != nil {
 		return report.View{}, err
 	}
+	return h.viewWith(ctx, e, verdict)
+}
+
+// viewWith is view with a verdict that was made before.
+func (h *home) viewWith(ctx context.Context, e storage.Entry, verdict verify.Verdict) (report.View, error) {
 	content, object, err := h.store.Open(ctx, e.Package)
 	if err != nil {
 		return report.View{}, fail(exitAltered, "guzheng verify "+e.ID, "opening package: %w", err)
