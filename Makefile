@@ -43,7 +43,7 @@ BENCH := cmd/guzheng/testdata/npm/bench
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: deps assets build ## capture the practice shop and show what was kept; URL=… captures that page
@@ -55,6 +55,25 @@ build: assets ## build bin/guzheng and bin/guzheng-verify
 	@mkdir -p bin
 	$(BUILD) -o bin/guzheng ./cmd/guzheng
 	$(BUILD) -o bin/guzheng-verify ./cmd/guzheng-verify
+
+# What an export takes along, for machines that have nothing of ours.
+VERIFIERS := linux-amd64 linux-arm64 windows-amd64 darwin-amd64 darwin-arm64
+
+.PHONY: verifiers
+verifiers: verifier-html ## build bin/verifiers: guzheng-verify for other systems, and the page; exports take them along
+	@mkdir -p bin/verifiers
+	for p in $(VERIFIERS); do
+	  end=
+	  if [ "$${p%-*}" = windows ]; then end=.exe; fi
+	  GOOS="$${p%-*}" GOARCH="$${p#*-}" go build -trimpath -ldflags "-s -w" -o "bin/verifiers/guzheng-verify-$$p$$end" ./cmd/guzheng-verify
+	done
+
+.PHONY: verifier-html
+verifier-html: ## build bin/verifiers/verify.html: one file that verifies offline in a browser
+	@mkdir -p bin/verifiers $(TOOLS)/wasm
+	GOOS=js GOARCH=wasm go build -trimpath -ldflags "-s -w" -o $(TOOLS)/wasm/verify.wasm ./cmd/guzheng-verify-page
+	go run ./cmd/guzheng-verify-page -wasm $(TOOLS)/wasm/verify.wasm -glue "$$(go env GOROOT)/lib/wasm/wasm_exec.js" \
+	  -version "$(VERSION)" -out bin/verifiers/verify.html
 
 ##@ Get ready
 
@@ -136,6 +155,7 @@ $(REPLAY)/ready: $(JUDGES)/replaywebpage.sha512
 .PHONY: test
 test: test-deps assets judges build ## run every test (real browser, independent readers)
 	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./cmd/guzheng-verify-page
 	go test -count=1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: short
