@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -252,6 +253,9 @@ func (p tab) good(t *testing.T, trust string) {
 	if d := cmp.Diff(want, got.Layers); d != "" || got.Verdict != "passed" {
 		t.Errorf("%s: %s", got.Verdict, d)
 	}
+	if strings.Contains(got.Words, "page.") {
+		t.Errorf("a key without words is shown:\n%s", got.Words)
+	}
 	for _, words := range []string{"各项核验均已通过", "证据包完整，其中每一个文件与封存时一致。", "GZ-20260504-TEST0001", "https://tsa.example/", "2026-05-04 11:02:01", "29f8fe74f38c49d49810cec736a26732a30bff2e64827b709a1c63340d4f7181", "log.example/test"} {
 		if !strings.Contains(got.Words, words) {
 			t.Errorf("the page does not say %q:\n%s", words, got.Words)
@@ -345,6 +349,63 @@ func (p tab) drop(t *testing.T, trust string) {
 	}
 	if got := p.verify(t); got.Verdict != "passed" {
 		t.Errorf("%+v", got)
+	}
+	// Other files: the result is gone, and with another package its seal.
+	const other = `(() => {
+	  const d = new DataTransfer();
+	  d.items.add(new File(["x"], %q));
+	  document.dispatchEvent(new DragEvent("drop", { dataTransfer: d, bubbles: true, cancelable: true }));
+	})()`
+	for _, c := range []struct{ name, want string }{
+		{"notes.txt", "good.wacz good.seal.json trust.json true 没有认出证据包、封签或者信任文件。请拖入文件，不要拖入文件夹。"},
+		{"other.wacz", "other.wacz  trust.json true "},
+	} {
+		eval[any](t, p, fmt.Sprintf(other, c.name))
+		state := named + ` + " " + document.getElementById("result").hidden + " " + document.getElementById("status").textContent`
+		if _, err := chromedp.Run(p.ctx, chromedp.Poll[bool](fmt.Sprintf("(%s) === %q", state, c.want), chromedp.WithPollingTimeout(10*time.Second))); err != nil {
+			t.Errorf("%s: %v: %q", c.name, err, eval[string](t, p, state))
+		}
+	}
+}
+
+// TestWords wants a sentence for every key that the page names.
+func TestWords(t *testing.T) {
+	said, err := catalogues()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]map[string]string
+	if err := json.Unmarshal([]byte(said), &all); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, name := range []string{"page.html", "page.js"} {
+		b, err := parts.ReadFile("page/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(page\.[a-z0-9.]*[a-z0-9])"`).FindAllStringSubmatch(string(b), -1) {
+			keys = append(keys, m[1])
+		}
+	}
+	if len(keys) < 30 {
+		t.Fatalf("only %d keys found; the search is broken", len(keys))
+	}
+	for _, outcome := range []string{"passed", "failed", "cannot tell"} {
+		keys = append(keys, "outcome."+outcome, "page.verdict."+outcome)
+		for _, layer := range []string{"package", "seal", "raw", "stamp", "log"} {
+			keys = append(keys, "page.layer."+layer, "page.layer."+layer+"."+outcome)
+		}
+	}
+	for _, lang := range []string{"zh-CN", "en"} {
+		for _, key := range keys {
+			if all[lang][key] == "" {
+				t.Errorf("%s: %s has no words", lang, key)
+			}
+		}
+	}
+	if got := all["en"]["page.running"]; !strings.Contains(got, "{{.read}}") {
+		t.Errorf("a placeholder is gone: %q", got)
 	}
 }
 

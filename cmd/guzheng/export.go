@@ -162,6 +162,9 @@ func exportError(err error, target string) error {
 	case errors.Is(err, fs.ErrExist):
 		return fail(exitUsage, "choose another --to, or move "+target+" away", "%w", err)
 	}
+	if p := (*fs.PathError)(nil); errors.As(err, &p) && !errors.Is(err, fs.ErrNotExist) {
+		return fail(exitStorage, "check free space and permissions where "+target+" is to be, and under GUZHENG_HOME", "%w", err)
+	}
 	return err
 }
 

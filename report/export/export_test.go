@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -266,12 +267,18 @@ func TestBroken(t *testing.T) {
 		"seal":    func(t *testing.T, d desk) { damage(t, d, d.entry.Seal, false) },
 		"cut":     func(t *testing.T, d desk) { damage(t, d, d.entry.Package, true) },
 		"trust":   func(*testing.T, desk) {},
+		"index":   func(*testing.T, desk) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, "good")
 			harm(t, d)
-			if name == "trust" {
+			id := id
+			switch name {
+			case "trust":
 				d.Trust.Signers = []string{strings.Repeat("0", 64)}
+			case "index":
+				id = "GZ-20260504-TEST0002"
+				d.entry.ID = id
 			}
 			dir := t.TempDir()
 			target := filepath.Join(dir, "out")
@@ -297,7 +304,7 @@ func TestBroken(t *testing.T) {
 			if out, err := sh(t, target, "sha256sum --check --quiet manifest-sha256.txt tagmanifest-sha256.txt"); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
-			if raw, err := d.store.Path(d.entry.Package); err != nil || !bytes.Equal(read(t, raw), read(t, filepath.Join(target, "data", id, id+".wacz"))) {
+			if raw, err := d.store.Path(d.entry.Package); err != nil || !bytes.Equal(read(t, raw), read(t, filepath.Join(target, "data", id, path.Base(d.entry.Package)))) {
 				t.Error("the package is not copied as it is")
 			}
 		})

@@ -34,6 +34,7 @@ type told struct {
 	Entry       storage.Entry
 	Verdict     verify.Verdict
 	Faults      []string // in words; empty for a sound record
+	Unknown     []string // in words: what could not be told
 	Seal        string   // file name of the newest seal
 	Sheet       bool
 	Fingerprint string
@@ -116,6 +117,7 @@ func (p *parcel) readme() error {
 		Roots: len(p.roots) > 0, Practice: p.own, First: p.first(), LogKey: p.first().LogKey}
 	for _, r := range p.told {
 		r.Entry.URL, r.Entry.Case = plain(r.Entry.URL), plain(r.Entry.Case)
+		slices.SortStableFunc(r.Stamps, func(a, b toldStamp) int { return a.Time.Compare(b.Time) })
 		data.Records = append(data.Records, r)
 	}
 	for _, f := range p.tools {

@@ -89,15 +89,19 @@ func (p *parcel) record(e storage.Entry) error {
 	if err != nil {
 		return err
 	}
-	faults := p.faults(v, all)
+	faults, failed := p.faults(v, all), failedChecks(v)
+	if s, err := seal.Decode(sealed); err == nil && s.ID != e.ID {
+		// The index says so, and it is only an index.
+		faults, failed = append(faults, p.fault("seal.present", "seal.other_id")), append(failed, "seal.other_id")
+	}
 	if len(faults) > 0 && !p.x.Broken {
-		return fmt.Errorf("%w: %s", ErrBroken, failedChecks(v))
+		return fmt.Errorf("%w: %s", ErrBroken, strings.Join(failed, ", "))
 	}
 	dir := "data/" + e.ID + "/"
 	if err := p.copy(dir, e, all, v); err != nil {
 		return err
 	}
-	t := told{ID: e.ID, Entry: e, Verdict: v, Faults: faults, Seal: path.Base(e.Seal)}
+	t := told{ID: e.ID, Entry: e, Verdict: v, Faults: faults, Unknown: p.unknown(v), Seal: path.Base(e.Seal)}
 	if err := p.takeApart(dir, pkg, sealed, &t); err != nil {
 		return err
 	}
@@ -163,8 +167,24 @@ func (p *parcel) faults(v verify.Verdict, all []object) []string {
 			continue
 		}
 		seen[c.Name+c.Code] = true
-		out = append(out, p.x.Words.T("export.fault", map[string]any{
-			"check": p.word("check."+c.Name, c.Name), "why": p.word("checkcode."+c.Code, c.Code)}))
+		out = append(out, p.fault(c.Name, c.Code))
+	}
+	return out
+}
+
+func (p *parcel) fault(check, code string) string {
+	return p.x.Words.T("export.fault", map[string]any{"check": p.word("check."+check, check), "why": p.word("checkcode."+code, code)})
+}
+
+// unknown says in words what could not be told, each reason once.
+func (p *parcel) unknown(v verify.Verdict) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, c := range v.Checks {
+		if c.Outcome == verify.Unknown && !seen[c.Code] {
+			seen[c.Code] = true
+			out = append(out, p.fault(c.Name, c.Code))
+		}
 	}
 	return out
 }
@@ -174,14 +194,14 @@ func unsound(c verify.Check) bool {
 	return c.Outcome == verify.Failed || c.Name == "seal.present" && c.Outcome != verify.Passed
 }
 
-func failedChecks(v verify.Verdict) string {
+func failedChecks(v verify.Verdict) []string {
 	var names []string
 	for _, c := range v.Checks {
 		if unsound(c) {
 			names = append(names, c.Name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func (p *parcel) word(key, otherwise string) string {

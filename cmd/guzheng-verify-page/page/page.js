@@ -55,9 +55,19 @@
       }
     }
     got.seal.sort((a, b) => number(a.name) - number(b.name));
-    status(got.package.length > 1 ? say("page.one") : "");
+    clear();
+    if (!kinds.some((kind) => got[kind].length)) status(say("page.nothing"));
+    if (got.package.length > 1) status(say("page.one"));
+    if (got.package.length) chosen.seal = null; // it was that of another package
     for (const kind of kinds) if (got[kind].length) chosen[kind] = got[kind].at(-1);
     names();
+  }
+
+  // clear takes a result away that is about other files than the chosen ones.
+  function clear() {
+    shown = null;
+    $("result").hidden = true;
+    status("");
   }
 
   function end() {
@@ -69,8 +79,7 @@
 
   function start() {
     end();
-    shown = null;
-    $("result").hidden = true;
+    clear();
     const size = chosen.package.size;
     worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], { type: "text/javascript" })));
     worker.onerror = (e) => { end(); status(say("page.error", { why: e.message })); };
@@ -82,7 +91,7 @@
       }
       const why = data.error ?? (data.result && data.result.error) ?? (data.ended && !shown ? say("page.ended") : null);
       if (why) { end(); status(say("page.error", { why })); }
-      else if (data.result) { shown = data.result; end(); status(""); show(shown); $("result").focus(); }
+      else if (data.result) { shown = { ...data.result, name: chosen.package.name }; end(); status(""); show(shown); $("result").focus(); }
     };
     $("progress").value = 0;
     $("progress").hidden = $("stop").hidden = false;
@@ -124,7 +133,7 @@
 
   function facts(r) {
     const beijing = (t) => new Date(t).toLocaleString("sv-SE", { timeZone: "Asia/Shanghai" });
-    const pairs = [["id", r.id], ["url", r.url], ["heading", r.title], ["bytes", r.verdict.package.bytes],
+    const pairs = [["file", r.name], ["id", r.id], ["url", r.url], ["heading", r.title], ["bytes", r.verdict.package.bytes],
       ["sha256", r.verdict.package.sha256], ["sm3", r.verdict.package.sm3], ["signer", r.signer ?? say("page.none")]];
     for (const s of r.stamps ?? []) {
       pairs.push([s.raw ? "stamp.raw" : "stamp", say("page.stamped", { time: beijing(s.time), by: s.practice ? say("page.practice") : s.name })]);
@@ -148,7 +157,7 @@
     core = await WebAssembly.compile(await new Response(stream).arrayBuffer());
   }
 
-  for (const kind of kinds) $(kind).addEventListener("change", (e) => { chosen[kind] = e.target.files[0] ?? null; names(); });
+  for (const kind of kinds) $(kind).addEventListener("change", (e) => { chosen[kind] = e.target.files[0] ?? null; end(); clear(); names(); });
   $("choose").addEventListener("submit", (e) => { e.preventDefault(); if (!$("start").disabled) start(); });
   $("stop").addEventListener("click", () => { end(); status(say("page.stopped")); });
   $("language").addEventListener("click", () => { lang = lang === "en" ? "zh-CN" : "en"; words(); });
