@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"sync"
 	"syscall/js"
 
 	"guzheng/preserve/verify"
 )
 
 // main runs in a worker of the page. The worker's global "guzheng" has size
-// (bytes of the package), read(offset, length), which puts bytes of the package
-// into the Uint8Array buffer, seal and trust (a Uint8Array or null each) and
-// tell(text), which takes the result as JSON.
+// (bytes of the package), read(offset, length, done), which puts bytes of the
+// package into the Uint8Array buffer and calls done with their number, or -1,
+// seal and trust (a Uint8Array or null each) and tell(text), which takes the
+// result as JSON.
 func main() {
 	page := js.Global().Get("guzheng")
 	b, err := json.Marshal(answer(page))
@@ -31,7 +34,7 @@ func answer(page js.Value) result {
 			return result{Error: err.Error()}
 		}
 	}
-	r := &slices{read: page.Get("read"), buffer: page.Get("buffer"), size: int64(page.Get("size").Float())}
+	r := newSlices(page)
 	v, err := verify.Read(context.Background(), r, r.size, opt)
 	if err != nil {
 		return result{Error: err.Error()}
@@ -59,13 +62,17 @@ const (
 )
 
 // slices reads the package in slices that the page cuts out of the file. They
-// come in one buffer: an object of its own for each would not be freed before
-// the end, as nothing else runs while the package is read.
+// come in one buffer: an object of its own for each would be kept until Go
+// happens to finalize it.
 type slices struct {
 	read   js.Value
 	buffer js.Value
+	done   js.Func
+	got    chan int // what done was called with
 	size   int64
-	blocks []block // the most recently used last
+
+	mu     sync.Mutex // a reader waits for the page, and others run meanwhile
+	blocks []block    // the most recently used last
 }
 
 type block struct {
@@ -73,37 +80,56 @@ type block struct {
 	bytes []byte
 }
 
-// ReadAt implements io.ReaderAt. There is one thread, so it needs no lock.
+func newSlices(page js.Value) *slices {
+	s := &slices{read: page.Get("read"), buffer: page.Get("buffer"), size: int64(page.Get("size").Float()), got: make(chan int, 1)}
+	s.done = js.FuncOf(func(_ js.Value, args []js.Value) any {
+		s.got <- args[0].Int()
+		return nil
+	})
+	return s
+}
+
+// errRead says that the browser did not give out a part of the file.
+var errRead = errors.New("the browser did not read the package; it may have been moved or changed")
+
+// ReadAt implements io.ReaderAt.
 func (s *slices) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)
 		if at >= s.size {
 			return n, io.EOF
 		}
-		b := s.block(at - at%blockSize)
-		if at-b.at >= int64(len(b.bytes)) {
-			return n, io.ErrUnexpectedEOF // the file became shorter
+		b, err := s.block(at - at%blockSize)
+		if err != nil {
+			return n, err
 		}
 		n += copy(p[n:], b.bytes[at-b.at:])
 	}
 	return n, nil
 }
 
-func (s *slices) block(at int64) block {
+// block returns the block that begins at a place, from memory or the page.
+func (s *slices) block(at int64) (block, error) {
 	for i, b := range s.blocks {
 		if b.at == at {
 			s.blocks = append(append(s.blocks[:i:i], s.blocks[i+1:]...), b)
-			return b
+			return b, nil
 		}
 	}
 	b := block{at: at}
 	if len(s.blocks) >= maxBlocks {
 		b.bytes, s.blocks = s.blocks[0].bytes[:0], s.blocks[1:]
 	}
-	n := s.read.Invoke(float64(at), min(blockSize, s.size-at)).Int()
-	b.bytes = append(b.bytes, make([]byte, n)...)
+	want := min(blockSize, s.size-at)
+	s.read.Invoke(float64(at), float64(want), s.done)
+	if n := <-s.got; int64(n) != want {
+		return block{}, errRead
+	}
+	b.bytes = append(b.bytes, make([]byte, want)...)
 	js.CopyBytesToGo(b.bytes, s.buffer)
 	s.blocks = append(s.blocks, b)
-	return b
+	return b, nil
 }

@@ -24,6 +24,8 @@ import (
 
 	"guzheng/capture/web"
 	"guzheng/preserve/verify"
+	"guzheng/preserve/wacz"
+	"guzheng/preserve/wacz/wacztest"
 )
 
 const vectors = "../../preserve/testdata/vectors/"
@@ -242,6 +244,7 @@ func TestPage(t *testing.T) {
 	t.Run("good", func(t *testing.T) { p.good(t, trust) })
 	t.Run("flipped", func(t *testing.T) { p.flipped(t, trust) })
 	t.Run("vectors", func(t *testing.T) { p.vectors(t, trust) })
+	t.Run("large", func(t *testing.T) { p.large(t, trust) })
 	t.Run("drop", func(t *testing.T) { p.drop(t, trust) })
 	t.Run("unusable", p.unusable)
 	t.Run("network", p.network)
@@ -313,18 +316,52 @@ func (p tab) flipped(t *testing.T, trust string) {
 	}
 }
 
-// vectors shows every package of the vectors.
+// vectors shows packages that fall in different ways: for each check one that
+// fails there first.
 func (p tab) vectors(t *testing.T, trust string) {
 	all, err := filepath.Glob(vectors + "*.wacz")
 	if err != nil || len(all) < 20 {
 		t.Fatalf("%d vectors, %v", len(all), err)
 	}
+	seen := map[string]bool{}
 	for _, pkg := range all {
 		sealed, err := verify.NewestSeal(pkg)
 		if err != nil {
 			t.Fatal(err)
 		}
+		checks := p.program(t, pkg, sealed, trust).Checks
+		i := slices.IndexFunc(checks, func(c verify.Check) bool { return c.Outcome != verify.Passed })
+		if i < 0 || seen[checks[i].Name] {
+			continue // of the sound ones the test before has one
+		}
+		seen[checks[i].Name] = true
 		p.same(t, pkg, sealed, trust)
+	}
+	if len(seen) < 8 {
+		t.Errorf("only %d kinds of packages: %v", len(seen), seen)
+	}
+}
+
+// large is a package of more slices than are held at a time, whole and with
+// the last byte of a slice changed.
+func (p tab) large(t *testing.T, trust string) {
+	dir := filepath.Join(t.TempDir(), "take")
+	take := wacztest.Take(t, dir, wacztest.LargeWARC(t, 12<<20))
+	name := filepath.Join(p.dir, "large.wacz")
+	in := wacztest.Input(t, dir, take, func([32]byte) []byte { return []byte("[]\n") })
+	if _, err := wacz.Write(t.Context(), name, in); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.same(t, name, "", trust); got.Layers["package"] != "passed" || got.Verdict != "cannot tell" {
+		t.Errorf("%s: %v", got.Verdict, got.Layers)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[10<<20-1] ^= 1
+	if got := p.same(t, p.write(t, "large-flipped.wacz", b), "", trust); got.Layers["package"] != "failed" {
+		t.Errorf("%s: %v", got.Verdict, got.Layers)
 	}
 }
 

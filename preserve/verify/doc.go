@@ -2,7 +2,7 @@
 // by layer, in three states, each with a reason. preserve/FORMAT.md says in
 // words what every layer checks and how to do the same with stock tools.
 //
-// Life of a verdict: Package opens the ZIP, hashes every file in it, compares
+// Life of a verdict: Package, or Read where there is no file, opens the ZIP, hashes every file in it, compares
 // them with datapackage.json and with the take's own manifest, rebuilds the
 // Merkle root that was stamped before packaging, reads every WARC record, the
 // index and the pages, and verifies the package's signature; then it reads

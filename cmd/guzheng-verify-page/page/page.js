@@ -85,8 +85,8 @@
     worker.onerror = (e) => { end(); status(say("page.error", { why: e.message })); };
     worker.onmessage = ({ data }) => {
       if (data.read) {
-        // The package is read twice and its traffic once more.
-        $("progress").value = Math.min(data.read / (3 * size), 0.99);
+        // Once for all digests, and the traffic, most of it, once more.
+        $("progress").value = Math.min(data.read / (2 * size), 0.99);
         status(say("page.running", { read: Math.round(data.read / 1e6) }));
       }
       const why = data.error ?? (data.result && data.result.error) ?? (data.ended && !shown ? say("page.ended") : null);

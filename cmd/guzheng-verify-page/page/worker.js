@@ -1,25 +1,27 @@
-// Runs in a worker: it may read slices of a file while the checking core
-// waits, which the page itself may not, and the page stays responsive.
+// Runs in a worker, so that the page stays responsive. Slices are read without
+// blocking: a worker that never returns to its event loop keeps what the
+// browser needed for every one of them until the end.
 onmessage = async ({ data }) => {
-  const reader = new FileReaderSync();
-  const bytes = (blob) => new Uint8Array(reader.readAsArrayBuffer(blob));
+  const bytes = async (blob) => new Uint8Array(await blob.arrayBuffer());
+  const buffer = new Uint8Array(1 << 20);
   let read = 0, told = 0;
   try {
     globalThis.guzheng = {
       size: data.package.size,
-      buffer: new Uint8Array(1 << 20),
-      read(offset, length) {
-        const b = bytes(data.package.slice(offset, offset + length));
-        globalThis.guzheng.buffer.set(b);
-        read += b.length;
-        if (performance.now() - told > 100) {
-          told = performance.now();
-          postMessage({ read });
-        }
-        return b.length;
+      buffer,
+      read(offset, length, done) {
+        bytes(data.package.slice(offset, offset + length)).then((b) => {
+          buffer.set(b);
+          read += b.length;
+          if (performance.now() - told > 100) {
+            told = performance.now();
+            postMessage({ read });
+          }
+          done(b.length);
+        }, () => done(-1));
       },
-      seal: data.seal && bytes(data.seal),
-      trust: data.trust && bytes(data.trust),
+      seal: data.seal && await bytes(data.seal),
+      trust: data.trust && await bytes(data.trust),
       tell(text) { postMessage({ result: JSON.parse(text) }); },
     };
     const go = new Go();
