@@ -47,7 +47,7 @@ BENCH := cmd/guzheng/testdata/npm/bench
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: deps assets build ## capture the practice shop and show what was kept; URL=… captures that page
@@ -59,6 +59,25 @@ build: assets ## build bin/guzheng and bin/guzheng-verify
 	@mkdir -p bin
 	$(BUILD) -o bin/guzheng ./cmd/guzheng
 	$(BUILD) -o bin/guzheng-verify ./cmd/guzheng-verify
+
+# What an export takes along, for machines that have nothing of ours.
+VERIFIERS := linux-amd64 linux-arm64 windows-amd64 darwin-amd64 darwin-arm64
+
+.PHONY: verifiers
+verifiers: verifier-html ## build bin/verifiers: guzheng-verify for other systems, and the page; exports take them along
+	@mkdir -p bin/verifiers
+	for p in $(VERIFIERS); do
+	  end=
+	  if [ "$${p%-*}" = windows ]; then end=.exe; fi
+	  GOOS="$${p%-*}" GOARCH="$${p#*-}" go build -trimpath -ldflags "-s -w" -o "bin/verifiers/guzheng-verify-$$p$$end" ./cmd/guzheng-verify
+	done
+
+.PHONY: verifier-html
+verifier-html: ## build bin/verifiers/verify.html: one file that verifies offline in a browser
+	@mkdir -p bin/verifiers $(TOOLS)/wasm
+	GOOS=js GOARCH=wasm go build -trimpath -ldflags "-s -w" -o $(TOOLS)/wasm/verify.wasm ./cmd/guzheng-verify-page
+	go run ./cmd/guzheng-verify-page -wasm $(TOOLS)/wasm/verify.wasm -glue "$$(go env GOROOT)/lib/wasm/wasm_exec.js" \
+	  -version "$(VERSION)" -out bin/verifiers/verify.html
 
 ##@ Get ready
 
@@ -155,6 +174,7 @@ $(TOOLS)/bin/versitygw-$(VERSITYGW_VERSION):
 .PHONY: test
 test: test-deps assets judges s3-servers build ## run every test (real browser, independent readers)
 	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./cmd/guzheng-verify-page
 	go test -count=1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: short

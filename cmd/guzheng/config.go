@@ -29,6 +29,9 @@ type config struct {
 	// Lang is the language of sheets and of the summary: zh-CN or en.
 	Lang string `koanf:"lang"`
 
+	// Organization is the name of the office; exports tell it.
+	Organization string `koanf:"organization"`
+
 	// PassphraseFile names a file whose first line protects the signing key.
 	// It has to be set before the key is made.
 	PassphraseFile string `koanf:"passphrase_file"`

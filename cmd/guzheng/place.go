@@ -143,12 +143,14 @@ func (h *home) local(ctx context.Context, key string) (string, error) {
 	if err := h.fetch(ctx, key, to); err != nil {
 		return "", err
 	}
-	for o, err := range h.store.List(ctx, strings.TrimSuffix(key, ".wacz")+".seal") {
-		if err == nil {
-			err = h.fetch(ctx, o.Key, to)
-		}
-		if err != nil {
-			return "", err
+	for _, beside := range []string{".seal", ".evidence"} {
+		for o, err := range h.store.List(ctx, strings.TrimSuffix(key, ".wacz")+beside) {
+			if err == nil {
+				err = h.fetch(ctx, o.Key, to)
+			}
+			if err != nil {
+				return "", err
+			}
 		}
 	}
 	return filepath.Join(to, path.Base(key)), nil

@@ -34,7 +34,7 @@ Everything lies under GUZHENG_HOME (default ~/.guzheng).`,
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitTable + "\n")
 	root.AddCommand(captureVerb(s), runVerb(s), practiceVerb(s), verifyVerb(s), sheetVerb(s), pictureVerb(s), sealVerb(s), resumeVerb(s),
 		listVerb(s), indexVerb(s), trustVerb(s), custodyVerb(s), retainVerb(s), holdVerb(s), disposeVerb(s), renewVerb(s),
-		storeVerb(s), doctorVerb(s), logVerb(s))
+		storeVerb(s), doctorVerb(s), logVerb(s), exportVerb(s))
 	return root
 }
 

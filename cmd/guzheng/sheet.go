@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"guzheng/capture"
+	"guzheng/preserve/verify"
 	"guzheng/report"
 	"guzheng/report/sheet"
 	"guzheng/report/words"
@@ -88,6 +89,15 @@ func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
 	verdict, err := h.inspect(ctx, path)
 	if err != nil {
 		return report.View{}, err
+	}
+	return h.viewWith(ctx, e, verdict)
+}
+
+// viewWith is view with a verdict that was made before.
+func (h *home) viewWith(ctx context.Context, e storage.Entry, verdict verify.Verdict) (report.View, error) {
+	path, err := h.local(ctx, e.Package)
+	if err != nil {
+		return report.View{}, fmt.Errorf("opening package: %w", err)
 	}
 	content, object, err := h.content(ctx, e.Package, path)
 	if err != nil {

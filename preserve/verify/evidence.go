@@ -39,15 +39,13 @@ func ReadBeside(pkg string) ([]File, error) {
 	if dir == "" {
 		dir = "."
 	}
-	stem := strings.TrimSuffix(base, ".wacz")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking beside the package: %w", err)
 	}
 	var out []File
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), stem)
-		if !ok || !besideName.MatchString(rest) {
+		if !LiesBeside(base, e.Name()) {
 			continue
 		}
 		if len(out) == maxBeside {
@@ -60,6 +58,13 @@ func ReadBeside(pkg string) ([]File, error) {
 		out = append(out, File{e.Name(), b})
 	}
 	return out, nil
+}
+
+// LiesBeside reports whether a file of that name is a seal or an evidence
+// record beside the package of the other name.
+func LiesBeside(pkg, name string) bool {
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(pkg, ".wacz"))
+	return ok && besideName.MatchString(rest)
 }
 
 func readLimited(name string, limit int64) ([]byte, error) {
@@ -88,21 +93,14 @@ type renewal struct {
 
 // evidence checks the evidence records beside the package (FORMAT.md section
 // 3.5). Where there are none it says nothing.
-func (v *visit) evidence(pkg io.ReaderAt, size int64, path string, opt Options) error {
-	files := opt.Beside
-	if files == nil {
-		var err error
-		if files, err = ReadBeside(path); err != nil {
-			return err
-		}
-	}
-	all := renewals(files)
+func (v *visit) evidence(pkg io.ReaderAt, size int64, opt Options) error {
+	all := renewals(opt.Beside)
 	if len(all) == 0 {
 		return nil
 	}
-	objects := []ers.Object{{Name: filepath.Base(path), Sum: func(h tsa.Hash) ([]byte, error) { return v.sum(pkg, size, h) }}}
+	objects := []ers.Object{{Name: opt.name, Sum: func(h tsa.Hash) ([]byte, error) { return v.sum(pkg, size, h) }}}
 	elsewhere := opt.Seal != nil // the seal was given and does not lie here
-	for _, f := range files {
+	for _, f := range opt.Beside {
 		if !evidenceName.MatchString(f.Name) {
 			objects = append(objects, ers.Bytes(f.Name, f.Bytes))
 			elsewhere = elsewhere && !bytes.Equal(f.Bytes, opt.Seal)

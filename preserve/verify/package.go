@@ -32,6 +32,8 @@ type Options struct {
 	// At is as of when evidence records are looked at. The zero time asks
 	// only whether they held when their newest stamp was made.
 	At time.Time
+
+	name string // of the package's file
 }
 
 // Package makes the verdict on the package in the file path. The error is
@@ -55,9 +57,24 @@ func Package(ctx context.Context, path string, opt Options) (Verdict, error) {
 			return Verdict{}, fmt.Errorf("verifying package: %w", err)
 		}
 	}
+	if opt.Beside == nil {
+		if opt.Beside, err = ReadBeside(path); err != nil {
+			return Verdict{}, fmt.Errorf("verifying package: %w", err)
+		}
+	}
+	opt.name = filepath.Base(path)
+	return Read(ctx, f, info.Size(), opt)
+}
+
+// Read makes the verdict on a package of the given size in bytes, wherever it
+// lies. Of opt the seal is opt.Seal, nil for none, and what lies beside it is
+// opt.Beside; SealPath is not looked at.
+// The package is read twice, and its traffic once more; never is more than a
+// few of its files held in memory. The error is as that of Package.
+func Read(ctx context.Context, r io.ReaderAt, size int64, opt Options) (Verdict, error) {
 	v := &visit{ctx: ctx, trust: opt.Trust, digests: map[string]capture.Digest{}}
 	if opt.Seal == nil {
-		if p := openForeign(f, info.Size()); p != nil {
+		if p := openForeign(r, size); p != nil {
 			v.foreign(p)
 			if err := ctx.Err(); err != nil {
 				return Verdict{}, fmt.Errorf("verifying package: %w", err)
@@ -67,14 +84,16 @@ func Package(ctx context.Context, path string, opt Options) (Verdict, error) {
 	}
 	// The two read the same bytes and take about as long.
 	var wg sync.WaitGroup
-	wg.Go(func() { v.digest, err = capture.DigestOf(&ctxReader{ctx, io.NewSectionReader(f, 0, info.Size())}) })
-	v.inside(f, info.Size())
+	var err error
+	wg.Go(func() { v.digest, err = capture.DigestOf(&ctxReader{ctx, io.NewSectionReader(r, 0, size)}) })
+	v.inside(r, size)
 	wg.Wait()
 	if err != nil {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)
 	}
+	v.verdict.Package = v.digest
 	v.beside(opt.Seal)
-	if err := v.evidence(f, info.Size(), path, opt); err != nil {
+	if err := v.evidence(r, size, opt); err != nil {
 		return Verdict{}, fmt.Errorf("verifying package: %w", err)
 	}
 	if err := ctx.Err(); err != nil {

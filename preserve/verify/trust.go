@@ -51,21 +51,24 @@ type trustFile struct {
 	Witnesses struct {
 		Keys   []string `json:"keys"`
 		Quorum int      `json:"quorum"`
-	} `json:"witnesses"`
+	} `json:"witnesses,omitzero"`
 	TSA struct {
-		Roots []string `json:"roots"`
-		Pins  []struct {
-			Policy            string `json:"policy"`
-			CertificateSHA256 string `json:"certificate_sha256"`
-			Issuer            string `json:"issuer"`
-			Name              string `json:"name"`
-		} `json:"pins"`
-		MaxSkewSeconds    int64 `json:"max_skew_seconds"`
-		RequireRevocation bool  `json:"require_revocation"`
+		Roots             []string   `json:"roots"`
+		Pins              []trustPin `json:"pins"`
+		MaxSkewSeconds    int64      `json:"max_skew_seconds"`
+		RequireRevocation bool       `json:"require_revocation,omitempty"`
 	} `json:"tsa"`
 	Domains struct {
 		Roots []string `json:"roots"`
-	} `json:"domains"`
+	} `json:"domains,omitzero"`
+}
+
+// trustPin is the JSON form of tsa.Pin.
+type trustPin struct {
+	Policy            string `json:"policy"`
+	CertificateSHA256 string `json:"certificate_sha256"`
+	Issuer            string `json:"issuer"`
+	Name              string `json:"name"`
 }
 
 // LoadTrust reads a trust file:
@@ -95,6 +98,16 @@ func LoadTrust(path string) (Trust, error) {
 	t, err := parseTrust(b, filepath.Dir(path))
 	if err != nil {
 		return Trust{}, fmt.Errorf("reading trust %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// ParseTrust reads the text of a trust file, for readers without a file
+// system: every root in it is a PEM text.
+func ParseTrust(b []byte) (Trust, error) {
+	t, err := parseTrust(b, "")
+	if err != nil {
+		return Trust{}, fmt.Errorf("reading trust: %w", err)
 	}
 	return t, nil
 }
@@ -148,6 +161,9 @@ func parseTrust(b []byte, dir string) (Trust, error) {
 func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 	text := []byte(root)
 	if !strings.Contains(root, "-----BEGIN") {
+		if dir == "" {
+			return nil, fmt.Errorf("reading root %.40q: not a PEM text", root)
+		}
 		name := root
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
@@ -176,4 +192,28 @@ func loadRoot(root, dir string) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("reading root %.40q: no certificate", root)
 	}
 	return certs, nil
+}
+
+// Encode returns the text of a trust file that ParseTrust reads as t. Roots
+// stand in it as PEM texts. Lenient is in no trust file.
+func (t Trust) Encode() ([]byte, error) {
+	f := trustFile{Format: TrustFormat, Signers: append([]string{}, t.Signers...), Logs: append([]string{}, t.Logs...)}
+	f.TSA.Roots = []string{}
+	for _, c := range t.TSA.Roots {
+		f.TSA.Roots = append(f.TSA.Roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	}
+	f.TSA.Pins = []trustPin{}
+	for _, p := range t.TSA.Pins {
+		f.TSA.Pins = append(f.TSA.Pins, trustPin{Policy: p.Policy, CertificateSHA256: p.CertificateSHA256, Issuer: p.Issuer, Name: p.Name})
+	}
+	f.TSA.MaxSkewSeconds, f.TSA.RequireRevocation = int64(t.TSA.MaxSkew/time.Second), t.TSA.Revocation
+	f.Witnesses.Keys, f.Witnesses.Quorum = t.Witnesses.Witnesses, t.Witnesses.Quorum
+	for _, c := range t.Domains {
+		f.Domains.Roots = append(f.Domains.Roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	}
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding trust: %w", err)
+	}
+	return append(b, '\n'), nil
 }

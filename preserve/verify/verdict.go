@@ -1,5 +1,7 @@
 package verify
 
+import "guzheng/capture"
+
 // An Outcome is one of three states. There is no fourth: a check that could
 // not be made is never a success.
 type Outcome string
@@ -21,9 +23,11 @@ type Check struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
-// A Verdict is every check that was made, in order.
+// A Verdict is every check that was made, in order, and the digest of the
+// package that they are about, as found.
 type Verdict struct {
-	Checks []Check `json:"checks"`
+	Package capture.Digest `json:"package"`
+	Checks  []Check        `json:"checks"`
 }
 
 // Outcome is Failed when any check failed, else Unknown when any could not

@@ -437,4 +437,43 @@ func TestLoadTrust(t *testing.T) {
 			t.Errorf("accepted %s", bad)
 		}
 	}
+	if _, err := verify.ParseTrust([]byte(text)); err == nil {
+		t.Error("a text that names a file was accepted")
+	}
+	if b, err := trust.Encode(); err != nil {
+		t.Error(err)
+	} else if again, err := verify.ParseTrust(b); err != nil || !cmp.Equal(trust, again) {
+		t.Errorf("%v: %s", err, b)
+	}
+	text = strings.Replace(text, `"root.pem", `, "", 1)
+	if trust, err := verify.ParseTrust([]byte(text)); err != nil || len(trust.TSA.Roots) != 1 {
+		t.Errorf("%d roots, %v", len(trust.TSA.Roots), err)
+	}
+}
+
+// TestRead wants the verdict on bytes that lie in no file to be the one on
+// the file, and to be about the digest of the package.
+func TestRead(t *testing.T) {
+	h := newHouse(t)
+	pkg := h.build(t, wacztest.WARC(t))
+	b := read(t, pkg)
+	for _, opt := range []verify.Options{{Trust: h.trust}, {Trust: h.trust, Seal: read(t, sealOf(pkg))}} {
+		got, err := verify.Read(t.Context(), bytes.NewReader(b), int64(len(b)), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := verdict(t, pkg, verify.Options{Trust: h.trust, Seal: opt.Seal})
+		if got.Package != digestOf(t, pkg) {
+			t.Errorf("package is %+v", got.Package)
+		}
+		if opt.Seal == nil {
+			if got.Checks[len(got.Checks)-1].Code != "seal.missing" {
+				t.Error("a seal was found beside bytes that lie nowhere")
+			}
+			continue
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	}
 }

@@ -5,7 +5,7 @@
 // placeholders, T fills them in. Keys that end in a code of another package
 // have these prefixes: state, reason, journal, file, method, check, lock,
 // checkcode, outcome, source, moment, target, gate, cut, auth, level, message,
-// artefact, numeral, cli.
+// artefact, numeral, cli, page.
 //
 // Trust: placeholders are filled with what pages said; a text is never
 // interpreted as a template or as markup.
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strings"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
@@ -69,6 +70,26 @@ func (c *Catalogue) Lang() string { return c.lang }
 func (c *Catalogue) Has(key string) bool {
 	_, ok := c.holes[key]
 	return ok
+}
+
+// Texts returns the sentences whose keys begin with one of the prefixes, with
+// their placeholders as they stand in the catalogue, for a page that fills
+// them in itself.
+func (c *Catalogue) Texts(prefixes ...string) map[string]string {
+	out := map[string]string{}
+	for key, names := range c.holes {
+		for _, p := range prefixes {
+			if !strings.HasPrefix(key, p) {
+				continue
+			}
+			fill := map[string]any{}
+			for _, name := range names {
+				fill[name] = "{{." + name + "}}"
+			}
+			out[key] = c.T(key, fill)
+		}
+	}
+	return out
 }
 
 // T returns the sentence for key with its placeholders filled from data. A
