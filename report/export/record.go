@@ -80,12 +80,21 @@ func beside(all []object, pkg object) ([]verify.File, error) {
 			continue
 		}
 		b := make([]byte, min(o.bytes, ers.MaxSize+1))
-		if n, err := o.content.ReadAt(b, 0); err != nil && !(errors.Is(err, io.EOF) && n == len(b)) {
+		if n, err := o.content.ReadAt(b, 0); n < len(b) {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
 		out = append(out, verify.File{Name: name, Bytes: b})
 	}
 	return out, nil
+}
+
+// verdict verifies a package with what lies beside it.
+func (p *parcel) verdict(all []object, pkg object, sealed []byte) (verify.Verdict, error) {
+	others, err := beside(all, pkg)
+	if err != nil {
+		return verify.Verdict{}, err
+	}
+	return verify.Read(p.ctx, pkg.content, pkg.bytes, verify.Options{Seal: sealed, Trust: p.x.Trust, Beside: others})
 }
 
 // record verifies one record and copies it.
@@ -103,11 +112,7 @@ func (p *parcel) record(e storage.Entry) error {
 	if err != nil {
 		return err
 	}
-	others, err := beside(all, pkg)
-	if err != nil {
-		return err
-	}
-	v, err := verify.Read(p.ctx, pkg.content, pkg.bytes, verify.Options{Seal: sealed, Trust: p.x.Trust, Beside: others})
+	v, err := p.verdict(all, pkg, sealed)
 	if err != nil {
 		return err
 	}
