@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "shop": startShop, "field": field, "flip": flip, "tsa": startTSA, "address": freeAddress,
-			"backoffice": startBackOffice,
+			"backoffice": startBackOffice, "disposed": disposeLater, "unheld": finishUnheld,
 		},
 	})
 }

@@ -127,19 +127,30 @@ func (h *home) openPress(ctx context.Context) (seal.Press, error) {
 		if h.tsas, err = h.authorities(); err != nil {
 			return seal.Press{}, err
 		}
-		if h.log, err = ledger.Open(ctx, filepath.Join(h.dir, "log"), h.keys()); err != nil {
-			return seal.Press{}, fail(exitStorage, "", "%w", err)
+		if err := h.openLog(ctx); err != nil {
+			return seal.Press{}, err
 		}
-		h.closer = append(h.closer, func() error {
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			return h.log.Close(end)
-		})
 		if err := h.writeTrust(); err != nil {
 			return seal.Press{}, err
 		}
 	}
 	return seal.Press{Key: h.key, Authorities: h.tsas, Log: h.log, Now: capture.Now}, nil
+}
+
+// openLog opens the transparency log, which makes it at first use.
+func (h *home) openLog(ctx context.Context) (err error) {
+	if h.log != nil {
+		return nil
+	}
+	if h.log, err = ledger.Open(ctx, filepath.Join(h.dir, "log"), h.keys()); err != nil {
+		return fail(exitStorage, "", "%w", err)
+	}
+	h.closer = append(h.closer, func() error {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return h.log.Close(end)
+	})
+	return nil
 }
 
 // authorities returns the configured time-stamping authorities, or the
@@ -176,7 +187,8 @@ func (h *home) keeper(ctx context.Context) (preserve.Keeper, error) {
 }
 
 // keep carries a closed take into the store and the index and clears its
-// berth.
+// berth. An error that is an *unheld says that the record is kept, and not on
+// hold for its case.
 func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	k, err := h.keeper(ctx)
 	if err != nil {
@@ -189,8 +201,11 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	if err := h.index.Put(ctx, rec.Entry); err != nil {
 		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
 	}
-	h.holdCase(ctx, rec)
-	return rec, b.leave()
+	held := h.holdCase(ctx, rec)
+	if err := b.leave(); err != nil {
+		return rec, err
+	}
+	return rec, held
 }
 
 // browser returns the source for web pages.
