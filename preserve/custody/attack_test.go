@@ -279,11 +279,28 @@ func TestCut(t *testing.T) {
 	want(t, err, ErrAct, "the log has act 1")
 	_, err = s.Propose(ctx, s.entry, by(lin))
 	want(t, err, ErrAct, "the log has act 1")
-	// Another act in its place is not the one that was logged.
 	_, err = s.Classify(ctx, s.entry, Permanent, by(lin))
+	want(t, err, ErrAct, "the log has act 1")
+	// Another act in its place is not the one that was logged.
+	_, err = s.Hold(ctx, s.entry, "C-2", by(lin))
 	want(t, err, nil)
 	_, err = s.Resume(ctx, pkgKey)
 	want(t, err, ErrAct, "the log has act 1 (held")
+}
+
+// TestStoreHold wants a hold that the store has, and no act laid on, to stay.
+func TestStoreHold(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	ctx := t.Context()
+	_, err := s.Store.Hold(ctx, pkgKey, true)
+	want(t, err, nil)
+	_, err = s.Classify(ctx, s.entry, Finding, by(lin))
+	want(t, err, nil)
+	s.there(t, true)
+	s.later(t)
+	_, err = s.Propose(ctx, s.entry, by(lin))
+	want(t, err, ErrRefused, "no act says for what")
 }
 
 // TestStoreDate sets the store's date back, and wants it not to be believed.

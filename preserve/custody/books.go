@@ -156,14 +156,14 @@ func (b Books) act(ctx context.Context, e storage.Entry, d Deed, a Act) (*Chain,
 	return c, b.finish(ctx, c, a.Kind == Disposed)
 }
 
-// read reads the chain, and compares it with the log for what leads to a
-// disposal: a hold that was cut off must not be overlooked.
+// read reads the chain and compares it with the log: a hold that was cut off
+// must not be overlooked. A further hold does no harm to a chain of which
+// something is missing, and is not kept waiting for the log.
 func (b Books) read(ctx context.Context, pkg string, kind Kind) (*Chain, error) {
-	switch kind {
-	case Proposed, Approved, Disposed:
-		return ReadLogged(ctx, b.Store, pkg, b.trust(), b.Log)
+	if kind == Held {
+		return Read(ctx, b.Store, pkg, b.trust())
 	}
-	return Read(ctx, b.Store, pkg, b.trust())
+	return ReadLogged(ctx, b.Store, pkg, b.trust(), b.Log)
 }
 
 // store signs an act as the next one and stores it.

@@ -31,11 +31,11 @@
 // take a record off its holds nor have it disposed of here: acts, seals and
 // proofs count only under the keys in Trust, the rules are gone through again
 // when a chain is read, and acts cut off its end are missed in the log
-// (ReadLogged, which Resume and every step of a disposal use). Whoever holds
-// the signing key can write acts that keep the rules under any name; they
-// cannot make the log forget one. Who holds the log's key and directory too
-// can. The catalogue is believed in one thing: whether a record was captured
-// for a case.
+// (ReadLogged, which every act but a hold begins with). Whoever holds the
+// signing key can write acts that keep the rules under any name; they cannot
+// make the log forget one. Who holds the log's key and directory too can. The
+// catalogue is believed in one thing, whether a record was captured for a
+// case, and this machine's clock in what day it is.
 //
 // Persons are who they say they are. Beside the name each act has the account
 // of the operating system, and an approval given under the same account as

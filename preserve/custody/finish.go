@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"guzheng/storage"
 )
@@ -127,8 +128,10 @@ func (b Books) settlePackage(ctx context.Context, c *Chain) error {
 // adjust extends an object and sets its hold, as the acts say.
 func (b Books) adjust(ctx context.Context, c *Chain, obj storage.Object) error {
 	var errs []error
-	// The hold first: it is what nothing can replace.
-	if hold := len(c.Holds()) > 0; obj.Hold != hold {
+	// The hold first: it is what nothing can replace. One that no act laid
+	// on is not taken off for another act's sake.
+	hold := len(c.Holds()) > 0
+	if obj.Hold != hold && (hold || c.released()) {
 		_, err := b.Store.Hold(ctx, obj.Key, hold)
 		errs = append(errs, err)
 	}
@@ -137,6 +140,11 @@ func (b Books) adjust(ctx context.Context, c *Chain, obj storage.Object) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// released says whether a hold was ever taken off.
+func (c *Chain) released() bool {
+	return slices.ContainsFunc(c.Acts, func(a Act) bool { return a.Kind == Released })
 }
 
 // remove removes the package, when it is still there and no hold came
