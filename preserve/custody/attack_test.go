@@ -96,6 +96,38 @@ func TestHoldVoids(t *testing.T) {
 	}
 }
 
+// TestHoldTooLate wants a hold that came between the last look and the removal
+// to be told that there is nothing left to hold.
+func TestHoldTooLate(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	ctx := t.Context()
+	s.approved(t)
+	_, err := s.stopAt("logged").Dispose(ctx, s.entry, by(lin))
+	want(t, err, errStop)
+	late, once := s.Books, true
+	late.at = func(step string) error {
+		if step != "logged" || !once {
+			return nil
+		}
+		once = false
+		r, ok := s.Store.(storage.Remover)
+		if !ok {
+			t.Fatalf("%T removes nothing", s.Store)
+		}
+		return r.Remove(ctx, pkgKey)
+	}
+	_, err = late.Hold(ctx, s.entry, "COURT-1", by(lin))
+	want(t, err, ErrRefused, "the package went by act 4")
+	c, err := Read(ctx, s.Store, pkgKey, s.trust())
+	want(t, err, nil)
+	if c.LastDisposal() == nil || c.LastDisposal().N != 4 {
+		t.Errorf("last disposal %+v", c.LastDisposal())
+	}
+	_, err = s.Release(ctx, s.entry, "COURT-1", by(lin))
+	want(t, err, ErrRefused, "the package went by act 4")
+}
+
 // TestDisposeAgain goes on with a tombstone.
 func TestDisposeAgain(t *testing.T) {
 	t.Parallel()

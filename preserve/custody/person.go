@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
-	"golang.org/x/text/width"
 )
 
 // maxWord bounds each text that a person gives, in bytes.
@@ -36,14 +35,14 @@ func (p Person) sameAccount(q Person) bool {
 }
 
 // fold makes texts equal that a person would read as the same: full-width
-// forms, spaces, punctuation and case do not count.
+// forms (which NFKC has none of), spaces, punctuation and case do not count.
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsLetter(r) && !unicode.IsNumber(r) {
 			return -1
 		}
 		return unicode.ToLower(r)
-	}, norm.NFKC.String(width.Fold.String(s)))
+	}, norm.NFKC.String(s))
 }
 
 // spoken wants the person and the texts of an act to be usable.
