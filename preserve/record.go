@@ -167,6 +167,20 @@ func (r Record) consistent() error {
 	return seal.CheckSignature(r.SealValue, sum)
 }
 
+// NewestSeal reads the newest seal of a package, by the package's key. It
+// checks its form alone. The package itself need not be there any more.
+func NewestSeal(ctx context.Context, store storage.Store, key string) (storage.Object, seal.Seal, error) {
+	stem, ok := strings.CutSuffix(key, packageSuffix)
+	if !ok {
+		return storage.Object{}, seal.Seal{}, fmt.Errorf("reading the seal of %q: not the key of a package", key)
+	}
+	obj, s, _, err := newestSeal(ctx, store, stem)
+	if err != nil {
+		return storage.Object{}, seal.Seal{}, fmt.Errorf("reading the seal of %s: %w", key, err)
+	}
+	return obj, s, nil
+}
+
 // newestSeal returns the seal with the highest number.
 func newestSeal(ctx context.Context, store storage.Store, stem string) (storage.Object, seal.Seal, int, error) {
 	n := 0

@@ -174,11 +174,12 @@ func doCapture(ctx context.Context, s streams, f captureFlags, address string, a
 	show.stage("pack")
 	// An interruption ends the visit, not the keeping of what it saw.
 	rec, err := h.keep(context.WithoutCancel(ctx), b)
-	if err != nil {
+	how := aftermath{interrupted: ctx.Err() != nil}
+	if err != nil && !errors.As(err, &how.unheld) {
 		return err
 	}
 	show.stage("sheet")
-	return h.finish(context.WithoutCancel(ctx), s, f, rec, ctx.Err() != nil)
+	return h.finish(context.WithoutCancel(ctx), s, f, rec, how)
 }
 
 // order makes the order from flags and configuration.
@@ -227,18 +228,29 @@ type kept struct {
 	Bytes   int64            `json:"bytes"`
 	Package string           `json:"package"`
 	Seal    string           `json:"seal"`
-	Pending bool             `json:"pending"` // a stamp or the log entry is still missing
+	Pending bool             `json:"pending"`        // a stamp or the log entry is still missing
+	Held    *bool            `json:"held,omitempty"` // of what was captured for a case: whether it is on hold for it
 	Verdict string           `json:"verdict"`
 	Sheet   string           `json:"sheet"`
 	Error   string           `json:"error,omitempty"` // why it could not be printed or copied
 	Exit    int              `json:"exit"`
 }
 
+// An aftermath is how a capture went beside what was captured.
+type aftermath struct {
+	interrupted bool
+	unheld      *unheld // nil: it is on hold for its case, or of none
+}
+
 // finish verifies what was kept, prints its sheet and tells the reader.
-func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preserve.Record, interrupted bool) error {
+func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preserve.Record, how aftermath) error {
 	k := kept{Type: "kept", ID: rec.Order.ID, State: rec.Take.State, Reasons: rec.Take.Reasons, URL: rec.Order.URL,
 		Digest: rec.Package.SHA256, SM3: rec.Entry.SM3, Bytes: rec.Package.Bytes, Package: h.where(rec.Package), Seal: h.where(rec.Seal),
 		Pending: rec.Entry.Pending}
+	if rec.Order.Case != "" {
+		held := how.unheld == nil
+		k.Held = &held
+	}
 	// What is kept is told even when it cannot be printed.
 	view, err := h.printed(ctx, &k, rec)
 	if f.out != "" {
@@ -247,7 +259,10 @@ func (h *home) finish(ctx context.Context, s streams, f captureFlags, rec preser
 	if err != nil {
 		k.Error = err.Error()
 	} else {
-		err = outcomeOf(rec.Take, view.Verdict, interrupted)
+		err = outcomeOf(rec.Take, view.Verdict, how.interrupted)
+	}
+	if err == nil && how.unheld != nil {
+		err = &coded{code: exitPartial, err: errTold}
 	}
 	k.Exit, _ = classify(ctx, err)
 	if f.json {

@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/user"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"guzheng/capture"
 	"guzheng/preserve"
 	"guzheng/preserve/custody"
+	"guzheng/preserve/tlog/witness"
+	"guzheng/preserve/verify"
 	"guzheng/storage"
-	"guzheng/storage/index"
 )
 
 // deedFlags say who acts on records, and why.
@@ -36,9 +38,7 @@ func (f deedFlags) deed() (custody.Deed, error) {
 	if name, licence, ok := strings.Cut(f.by, ":"); ok {
 		p.Name, p.Licence = strings.TrimSpace(name), strings.TrimSpace(licence)
 	}
-	if u, err := user.Current(); err == nil {
-		p.Account = u.Username
-	}
+	p.Account = account()
 	d := custody.Deed{By: p, Reason: strings.TrimSpace(f.reason)}
 	if p.Name == "" || d.Reason == "" {
 		return d, fail(exitUsage, "--by NAME:LICENCE --reason TEXT", "who decides and why must be told")
@@ -49,8 +49,9 @@ func (f deedFlags) deed() (custody.Deed, error) {
 // An errand is one kind of act, for one record after the other.
 type errand func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error)
 
-// run does the errand for every record. One that is refused is told and does
-// not keep the others from being done.
+// run does the errand for every record. One that is refused or not there is
+// told and does not keep the others from being done; the exit code is that of
+// the first.
 func (f deedFlags) run(ctx context.Context, s streams, ids []string, do errand) (err error) {
 	d, err := f.deed()
 	if err != nil {
@@ -65,52 +66,63 @@ func (f deedFlags) run(ctx context.Context, s streams, ids []string, do errand) 
 	if err != nil {
 		return err
 	}
-	var failed []error
+	code := exitOK
 	for _, id := range ids {
-		e, err := h.find(ctx, id)
-		if err != nil {
-			return errors.Join(append(failed, err)...)
-		}
-		chain, err := do(ctx, b, e, d)
-		if err == nil {
-			err = h.note(ctx, e, chain)
-		}
-		if err == nil {
-			err = h.tellChain(ctx, s, e, chain, f.json)
-		}
-		if err != nil {
-			if len(ids) > 1 {
-				fmt.Fprintf(s.err, "guzheng: %s\n", plain(err.Error()))
+		if err := f.one(ctx, s, h, func() (storage.Entry, *custody.Chain, error) {
+			e, err := h.find(ctx, id)
+			if err != nil {
+				return e, nil, err
 			}
-			failed = append(failed, custodyFault(id, err))
+			c, err := do(ctx, b, e, d)
+			return e, c, custodyFault(id, err)
+		}); err != nil {
+			c := s.report(ctx, err, f.json)
+			if code == exitOK {
+				code = c
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
-	if len(failed) == 0 {
+	if code == exitOK {
 		return nil
 	}
-	return failed[0]
+	return &coded{code: code, err: errTold}
+}
+
+// one does an act, brings the catalogue up to it and tells it.
+func (f deedFlags) one(ctx context.Context, s streams, h *home, act func() (storage.Entry, *custody.Chain, error)) error {
+	e, c, err := act()
+	if err != nil {
+		return err
+	}
+	if err := h.note(ctx, e, c); err != nil {
+		return custodyFault(e.ID, err)
+	}
+	return custodyFault(e.ID, h.tellChain(ctx, s, e, c, f.json))
 }
 
 // note brings the catalogue's row up to what was done.
 func (h *home) note(ctx context.Context, e storage.Entry, c *custody.Chain) error {
-	if c.Tombstone() != nil {
-		e.State = stateDisposed
-		return h.index.Put(ctx, e)
-	}
 	obj, err := h.store.Stat(ctx, e.Package)
-	if err != nil {
+	switch {
+	case err == nil:
+		e.Until = obj.Until
+	case errors.Is(err, storage.ErrNotExist) && c.LastDisposal() != nil:
+		e.State = custody.StateDisposed
+	default:
 		return err
 	}
-	e.Until = obj.Until
 	return h.index.Put(ctx, e)
 }
 
-// stateDisposed is the catalogue's state of a record without its package.
-const stateDisposed = "disposed"
-
 // custodyFault gives an error of the books its exit code.
 func custodyFault(id string, err error) error {
+	var c *coded
 	switch {
+	case err == nil || errors.As(err, &c):
+		return err
 	case errors.Is(err, custody.ErrWord), errors.Is(err, custody.ErrClass):
 		return fail(exitUsage, "guzheng custody "+id, "%w", err)
 	case errors.Is(err, custody.ErrRefused), errors.Is(err, storage.ErrShorten), errors.Is(err, storage.ErrRetained):
@@ -129,26 +141,103 @@ func (h *home) books(ctx context.Context) (custody.Books, error) {
 	if err != nil {
 		return custody.Books{}, err
 	}
-	return custody.Books{Store: k.Store, Key: k.Press.Key, Log: k.Press.Log, Now: capture.Now, Terms: h.cfg.terms()}, nil
+	t, err := h.custodyTrust()
+	if err != nil {
+		return custody.Books{}, err
+	}
+	return custody.Books{Store: k.Store, Key: k.Press.Key, Log: h.scanned(), Now: capture.Now, Terms: h.cfg.terms(), Trust: t}, nil
 }
 
+// scanned is the log as acts of custody need it.
+func (h *home) scanned() custody.Log {
+	l := scannedLog{Appender: h.log, Scanner: elsewhere{}}
+	if h.ledger != nil {
+		l.Scanner = h.ledger
+	}
+	return l
+}
+
+type scannedLog struct {
+	witness.Appender
+	custody.Scanner
+}
+
+// elsewhere stands for a log that another machine has and that cannot be gone
+// through from here.
+type elsewhere struct{}
+
+func (elsewhere) Scan(context.Context, uint64, func(uint64, []byte) bool) error {
+	return fail(exitRefused, "do this on the machine that has the log", "the acts cannot be compared with the log: it is on another machine")
+}
+
+// custodyTrust is whose acts count: those of every key and log that this
+// installation has used. It opens neither.
+func (h *home) custodyTrust() (custody.Trust, error) {
+	t, err := verify.LoadTrust(h.trustFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return custody.Trust{}, fail(exitFailure, "move "+h.trustFile()+" aside", "%w", err)
+	}
+	return custody.Trust{Keys: t.Signers, Logs: t.Logs}, nil
+}
+
+// An unheld says that a record is kept, and not on hold for its case.
+type unheld struct{ err error }
+
+func (u *unheld) Error() string { return "kept, and not on hold for its case: " + u.err.Error() }
+func (u *unheld) Unwrap() error { return u.err }
+
 // holdCase lays what was captured for a case on hold for it. When that cannot
-// be done now, the record is kept all the same, and it is told.
-func (h *home) holdCase(ctx context.Context, rec preserve.Record) {
+// be done now, the record is kept all the same: it is told, and an *unheld is
+// returned.
+func (h *home) holdCase(ctx context.Context, rec preserve.Record) error {
 	if rec.Order.Case == "" {
-		return
+		return nil
 	}
 	b, err := h.books(ctx)
 	if err == nil {
-		d := custody.Deed{By: custody.Person{Name: "guzheng"}, Reason: "captured for this case"}
-		if len(rec.Order.Officers) > 0 {
-			d.By = custody.Person{Name: rec.Order.Officers[0].Name, Licence: rec.Order.Officers[0].Licence}
+		_, err = b.Hold(ctx, rec.Entry, rec.Order.Case, h.caseDeed(rec.Order))
+	}
+	if errors.Is(err, custody.ErrRefused) {
+		// A process that ended after it may have done it already.
+		c, rerr := b.Resume(ctx, rec.Package.Key)
+		if rerr == nil && slices.Contains(c.Holds(), rec.Order.Case) {
+			return nil
 		}
-		_, err = b.Hold(ctx, rec.Entry, rec.Order.Case, d)
+		err = errors.Join(err, rerr)
 	}
-	if err != nil && !errors.Is(err, custody.ErrRefused) {
-		fmt.Fprintf(h.err, "guzheng: %s is kept, and not on hold for its case: %s (guzheng hold %s)\n", rec.Order.ID, plain(err.Error()), rec.Order.ID)
+	if err == nil {
+		return nil
 	}
+	fmt.Fprintf(h.err, "guzheng: %s is kept, and not on hold for its case: %s\n", rec.Order.ID, plain(err.Error()))
+	fmt.Fprintf(h.err, "guzheng: hint: guzheng hold %s --case %s --by NAME:LICENCE --reason TEXT\n", rec.Order.ID, quoted(rec.Order.Case))
+	return &unheld{err}
+}
+
+// caseDeed is by the program: no person decided anything.
+func (h *home) caseDeed(o capture.Order) custody.Deed {
+	var officers []string
+	for _, f := range o.Officers {
+		officers = append(officers, strings.TrimSpace(f.Name+" "+f.Licence))
+	}
+	d := custody.Deed{By: custody.Person{Name: "guzheng", Account: account()}, Reason: h.words.T("custody.reason.captured")}
+	if len(officers) > 0 {
+		d.Reason = h.words.T("custody.reason.captured-by", map[string]any{"officers": strings.Join(officers, ", ")})
+	}
+	return d
+}
+
+// quoted is a word of a command line as a shell takes it.
+func quoted(s string) string {
+	return "'" + strings.ReplaceAll(plain(s), "'", `'\''`) + "'"
+}
+
+// account is that of the operating system, empty when it is not known.
+func account() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 func retainVerb(s streams) *cobra.Command {
@@ -158,12 +247,13 @@ func retainVerb(s streams) *cobra.Command {
 		Use:   "retain ID... --class CLASS --by NAME:LICENCE --reason TEXT",
 		Short: "Retain records longer",
 		Long: `retain puts records into another class of retention, counted from the day they
-were kept: finding (five years), archive (30 years) or permanent; the settings
-may make them longer. Retention is extended freely and never shortened.`,
+were kept: sweep (three years), finding (five years), archive (30 years) or
+permanent; the settings may make them longer. Retention is extended freely and
+never shortened. What belongs to a case is held for it: guzheng hold.`,
 		Args: args(cobra.MinimumNArgs(1)),
 	}
 	f.bind(c)
-	c.Flags().StringVar(&class, "class", "", "sweep, finding, case, archive or permanent")
+	c.Flags().StringVar(&class, "class", "", "sweep, finding, archive or permanent")
 	c.RunE = func(c *cobra.Command, ids []string) error {
 		return f.run(c.Context(), s, ids, func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error) {
 			return b.Classify(ctx, e, custody.Class(class), d)
@@ -181,7 +271,8 @@ func holdVerb(s streams) *cobra.Command {
 		Short: "Hold records for a case, or release them",
 		Long: `hold retains records for a case, whatever their date, until they are released.
 What is captured for a case is on hold for it from the start. A hold also ends
-a disposal that was proposed.`,
+a disposal that was proposed, and voids one that is approved as long as the
+package is still there.`,
 		Args: args(cobra.MinimumNArgs(1)),
 	}
 	f.bind(c)
@@ -196,175 +287,4 @@ a disposal that was proposed.`,
 		})
 	}
 	return c
-}
-
-func disposeVerb(s streams) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "dispose",
-		Short: "Dispose of records whose time is over",
-		Long: `dispose removes packages from the store for good, with the approval of two
-persons beside the one who proposes it. It is refused before the date until
-which a record is retained, and while it is on hold. A tombstone with the
-digests stays in the store, and the log has an event for each step.`,
-		Example: `  guzheng dispose due
-  guzheng dispose propose GZ-20261123-7KQ4M2XD --by NAME:LICENCE --reason "term is over"
-  guzheng dispose approve GZ-20261123-7KQ4M2XD --by NAME:LICENCE --reason "looked through"
-  guzheng dispose carry-out GZ-20261123-7KQ4M2XD --by NAME:LICENCE --reason "approved"`,
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	add := func(name, short string, do errand) {
-		var f deedFlags
-		v := &cobra.Command{Use: name + " ID... --by NAME:LICENCE --reason TEXT", Short: short, Args: args(cobra.MinimumNArgs(1))}
-		f.bind(v)
-		v.RunE = func(c *cobra.Command, ids []string) error { return f.run(c.Context(), s, ids, do) }
-		c.AddCommand(v)
-	}
-	add("propose", "Propose a disposal", func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error) {
-		return b.Propose(ctx, e, d)
-	})
-	add("approve", "Approve a disposal that another person proposed", func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error) {
-		return b.Approve(ctx, e, d)
-	})
-	add("withdraw", "Withdraw a proposal", func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error) {
-		return b.Withdraw(ctx, e, d)
-	})
-	add("carry-out", "Remove what two persons have approved, and leave a tombstone", func(ctx context.Context, b custody.Books, e storage.Entry, d custody.Deed) (*custody.Chain, error) {
-		return b.Dispose(ctx, e, d)
-	})
-	c.AddCommand(dueVerb(s))
-	return c
-}
-
-func dueVerb(s streams) *cobra.Command {
-	var asJSON bool
-	var conf string
-	c := &cobra.Command{Use: "due", Short: "List records whose date has passed and that nobody holds", Args: args(cobra.NoArgs)}
-	c.Flags().BoolVar(&asJSON, "json", false, "write one JSON object per record")
-	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
-	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		h, err := openHome(s, conf)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, h.Close()) }()
-		if err := h.openStore(c.Context()); err != nil {
-			return err
-		}
-		entries, err := h.index.List(c.Context(), index.Filter{})
-		if err != nil {
-			return err
-		}
-		now := capture.Now()
-		for _, e := range entries {
-			obj, err := h.store.Stat(c.Context(), e.Package)
-			if errors.Is(err, storage.ErrNotExist) {
-				continue // disposed of
-			}
-			if err != nil {
-				return fail(exitStorage, "guzheng index rebuild", "looking at %s: %w", e.ID, err)
-			}
-			if obj.Hold || !now.After(obj.Until) {
-				continue
-			}
-			if asJSON {
-				writeLine(s.out, map[string]any{"type": "due", "id": e.ID, "until": obj.Until, "url": e.URL})
-			} else {
-				fmt.Fprintf(s.out, "%s  %s  %s\n", e.ID, dayOf(obj.Until), plain(e.URL))
-			}
-		}
-		return nil
-	}
-	return c
-}
-
-// dayOf is a date as people in Beijing write it.
-func dayOf(t time.Time) string { return t.In(capture.Beijing).Format("2006-01-02") }
-
-func custodyVerb(s streams) *cobra.Command {
-	var asJSON, resume bool
-	var conf string
-	c := &cobra.Command{
-		Use:   "custody ID",
-		Short: "Show what was done with a record since it was kept",
-		Long: `custody shows every act on a record: classes of retention, holds, and its
-disposal. With --resume, acts that could not be logged are logged and carried
-out.`,
-		Args: args(cobra.ExactArgs(1)),
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "write one JSON object")
-	c.Flags().BoolVar(&resume, "resume", false, "go on with acts that were not logged or not carried out")
-	c.Flags().StringVar(&conf, "config", "", "configuration `file` instead of config.yaml")
-	c.RunE = func(c *cobra.Command, a []string) (err error) {
-		h, err := openHome(s, conf)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, h.Close()) }()
-		e, err := h.find(c.Context(), a[0])
-		if err != nil {
-			return err
-		}
-		chain, err := custody.Read(c.Context(), h.store, e.Package)
-		if err == nil && resume {
-			var b custody.Books
-			if b, err = h.books(c.Context()); err != nil {
-				return err
-			}
-			chain, err = b.Resume(c.Context(), e.Package)
-		}
-		if err != nil {
-			return custodyFault(e.ID, err)
-		}
-		return h.tellChain(c.Context(), s, e, chain, asJSON)
-	}
-	return c
-}
-
-// tellChain shows where a record stands.
-func (h *home) tellChain(ctx context.Context, s streams, e storage.Entry, c *custody.Chain, asJSON bool) error {
-	until, held := e.Until, false
-	obj, err := h.store.Stat(ctx, e.Package)
-	switch {
-	case err == nil:
-		until, held = obj.Until, obj.Hold
-	case !errors.Is(err, storage.ErrNotExist):
-		return err
-	}
-	if asJSON {
-		writeLine(s.out, map[string]any{"type": "custody", "id": e.ID, "class": c.Class(), "until": until, "held": held,
-			"holds": c.Holds(), "disposed": c.Tombstone() != nil, "unlogged": c.Unlogged(), "acts": c.Acts})
-		return nil
-	}
-	for _, a := range c.Acts {
-		fmt.Fprintf(s.out, "%s  %2d  %s  %s  %s  %s\n", e.ID, a.N, a.Time.In(capture.Beijing).Format("2006-01-02 15:04:05"),
-			h.words.T("custody.kind."+string(a.Kind)), plain(strings.TrimSpace(a.By.Name+" "+a.By.Licence)), plain(h.actDetail(a)))
-	}
-	switch {
-	case c.Tombstone() != nil:
-		fmt.Fprintf(s.out, "%s  %s\n", e.ID, h.words.T("custody.state.disposed"))
-	case len(c.Holds()) > 0:
-		fmt.Fprintf(s.out, "%s  %s %s  %s %s\n", e.ID, h.words.T("custody.state.held"), plain(strings.Join(c.Holds(), ", ")), h.words.T("custody.state.until"), dayOf(until))
-	default:
-		fmt.Fprintf(s.out, "%s  %s %s\n", e.ID, h.words.T("custody.state.until"), dayOf(until))
-	}
-	for _, n := range c.Unlogged() {
-		fmt.Fprintf(s.out, "%s  %2d  %s\n", e.ID, n, h.words.T("custody.state.unlogged"))
-	}
-	return nil
-}
-
-// actDetail is what an act has beside its kind and its person.
-func (h *home) actDetail(a custody.Act) string {
-	parts := []string{a.Reason}
-	if a.Case != "" {
-		parts = append(parts, a.Case)
-	}
-	if a.Class != "" {
-		parts = append(parts, h.words.T("custody.class."+string(a.Class)))
-	}
-	if a.SameAccount {
-		parts = append(parts, h.words.T("custody.same-account"))
-	}
-	return strings.Join(parts, "; ")
 }

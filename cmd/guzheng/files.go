@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"guzheng/preserve"
+	"guzheng/preserve/custody"
 	"guzheng/storage"
 )
 
@@ -76,19 +77,33 @@ func (b *berth) discardEmpty() error {
 	return b.leave()
 }
 
-// reindex fills the index from the packages in the store and calls tell for
-// each that cannot be read.
+// reindex fills the index from the packages in the store, and from what
+// disposals left, and calls tell for each that cannot be read.
 func (h *home) reindex(ctx context.Context, tell func(key string, err error)) (n, bad int, err error) {
-	for o, err := range h.store.List(ctx, "v1/") {
-		if errors.Is(err, storage.ErrAltered) {
-			tell(o.Key, err)
+	there := map[string]bool{} // packages
+	var acted []string         // packages with acts about them
+	note := func(key string, err error) {
+		if err != nil {
+			tell(key, err)
 			bad++
+			return
+		}
+		n++
+	}
+	for o, err := range h.store.List(ctx, "v1/") {
+		isPackage := strings.HasSuffix(o.Key, ".wacz")
+		there[o.Key] = isPackage
+		if errors.Is(err, storage.ErrAltered) {
+			note(o.Key, err)
 			continue
 		}
 		if err != nil {
 			return n, bad, fmt.Errorf("listing store: %w", err)
 		}
-		if !strings.HasSuffix(o.Key, ".wacz") {
+		if pkg, ok := custody.PackageOf(o.Key); ok {
+			acted = append(acted, pkg)
+		}
+		if !isPackage {
 			continue
 		}
 		rec, err := preserve.Read(ctx, h.store, o.Key)
@@ -98,12 +113,30 @@ func (h *home) reindex(ctx context.Context, tell func(key string, err error)) (n
 		if ctx.Err() != nil {
 			return n, bad, ctx.Err()
 		}
-		if err != nil {
-			tell(o.Key, err)
-			bad++
+		note(o.Key, err)
+	}
+	for _, pkg := range acted {
+		if there[pkg] {
 			continue
 		}
-		n++
+		err := h.reindexDisposed(ctx, pkg)
+		if ctx.Err() != nil {
+			return n, bad, ctx.Err()
+		}
+		note(pkg, err)
 	}
 	return n, bad, nil
+}
+
+// reindexDisposed makes the row of a record whose package is gone.
+func (h *home) reindexDisposed(ctx context.Context, pkg string) error {
+	t, err := h.custodyTrust()
+	if err != nil {
+		return err
+	}
+	e, err := custody.Remnant(ctx, h.store, pkg, t)
+	if err != nil {
+		return err
+	}
+	return h.index.Put(ctx, e)
 }

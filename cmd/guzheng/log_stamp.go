@@ -20,6 +20,9 @@ import (
 // openLog opens the log for appending, held against every checkpoint that is
 // known: beside the keys, among the milestones, and in the store.
 func (h *home) openLog(ctx context.Context) error {
+	if h.log != nil {
+		return nil
+	}
 	if h.cfg.Log.URL != "" {
 		return h.openRemote(ctx)
 	}
@@ -42,7 +45,7 @@ func (h *home) openLog(ctx context.Context) error {
 		defer cancel()
 		return l.Close(end)
 	})
-	h.log = l
+	h.log, h.ledger = l, l
 	if len(h.cfg.Log.Witnesses) > 0 {
 		h.log = &witness.Log{Appender: l, Dir: h.logDir(), State: filepath.Join(h.dir, "witnesses"),
 			Panel: h.cfg.Log.panel(), Require: h.cfg.Log.Require, Tell: func(err error) {

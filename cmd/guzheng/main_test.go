@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "shop": startShop, "field": field, "flip": flip, "tsa": startTSA, "address": freeAddress,
-			"backoffice": startBackOffice, "witness": startWitness,
+			"backoffice": startBackOffice, "witness": startWitness, "disposed": disposeLater, "unheld": finishUnheld,
 		},
 	})
 }

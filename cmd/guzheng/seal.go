@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"guzheng/preserve"
+	"guzheng/preserve/custody"
 	"guzheng/storage"
 	"guzheng/storage/index"
 )
@@ -50,6 +52,8 @@ func completeSeals(ctx context.Context, s streams, conf string, asJSON bool) (er
 	if err != nil {
 		return err
 	}
+	// Of a package that is gone nobody can be asked any more.
+	entries = slices.DeleteFunc(entries, func(e storage.Entry) bool { return e.State == custody.StateDisposed })
 	waiting := 0
 	for _, e := range entries {
 		done, changed, err := k.Complete(ctx, e)

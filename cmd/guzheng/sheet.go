@@ -82,6 +82,9 @@ func (h *home) find(ctx context.Context, id string) (storage.Entry, error) {
 
 // view opens a kept package, verifies it and gathers what a sheet shows.
 func (h *home) view(ctx context.Context, e storage.Entry) (report.View, error) {
+	if err := h.gone(ctx, e); err != nil {
+		return report.View{}, err
+	}
 	path, err := h.local(ctx, e.Package)
 	if err != nil {
 		return report.View{}, fmt.Errorf("opening package: %w", err)

@@ -291,7 +291,8 @@ func (h *home) resume(ctx context.Context, id string) (outcome, error) {
 		return outcome{Action: "waiting"}, err
 	}
 	rec, err := h.keep(ctx, b)
-	if err != nil {
+	var left *unheld
+	if err != nil && !errors.As(err, &left) {
 		return outcome{Action: "waiting"}, err
 	}
 	o := outcome{Action: "kept", State: string(rec.Take.State)}
@@ -300,5 +301,11 @@ func (h *home) resume(ctx context.Context, id string) (outcome, error) {
 		why = append(why, strings.TrimSpace(r.Code+" "+r.Detail))
 	}
 	o.Detail = strings.Join(why, "; ")
-	return o, h.reprint(ctx, rec.Entry)
+	if err := h.reprint(ctx, rec.Entry); err != nil {
+		return o, err
+	}
+	if left != nil {
+		return o, &coded{code: exitPartial, err: left}
+	}
+	return o, nil
 }

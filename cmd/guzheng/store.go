@@ -24,7 +24,7 @@ type storeFlags struct {
 func storeVerb(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "store", Short: "Look after what is kept", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
-	c.AddCommand(storeStatusVerb(s), storeCheckVerb(s), storeCopyVerb(s), storeHoldVerb(s))
+	c.AddCommand(storeStatusVerb(s), storeCheckVerb(s), storeCopyVerb(s))
 	return c
 }
 

@@ -84,6 +84,9 @@ func (h *home) packagePath(ctx context.Context, what string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := h.gone(ctx, e); err != nil {
+		return "", err
+	}
 	return h.local(ctx, e.Package)
 }
 

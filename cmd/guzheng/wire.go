@@ -16,6 +16,7 @@ import (
 	"guzheng/preserve"
 	"guzheng/preserve/key"
 	"guzheng/preserve/seal"
+	"guzheng/preserve/tlog/ledger"
 	"guzheng/preserve/tlog/witness"
 	"guzheng/preserve/tsa"
 	"guzheng/preserve/verify"
@@ -34,6 +35,7 @@ type home struct {
 	key    *key.Key
 	sm2    *key.SM2 // nil unless the settings order it
 	log    witness.Appender
+	ledger *ledger.Log // the log itself, nil when it is on another machine
 	store  keep
 	tried  bool // the store's lock was tried
 	index  *index.DB
@@ -186,7 +188,8 @@ func (h *home) keeper(ctx context.Context) (preserve.Keeper, error) {
 }
 
 // keep carries a closed take into the store and the index and clears its
-// berth.
+// berth. An error that is an *unheld says that the record is kept, and not on
+// hold for its case.
 func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	k, err := h.keeper(ctx)
 	if err != nil {
@@ -199,7 +202,7 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 	if err := h.index.Put(ctx, rec.Entry); err != nil {
 		return rec, fail(exitStorage, "guzheng index rebuild", "indexing %s: %w", b.order.ID, err)
 	}
-	h.holdCase(ctx, rec)
+	held := h.holdCase(ctx, rec)
 	if err := h.writeReceipt(rec); err != nil {
 		return rec, fail(exitStorage, "guzheng resume", "writing the receipt of %s: %w", b.order.ID, err)
 	}
@@ -207,7 +210,7 @@ func (h *home) keep(ctx context.Context, b *berth) (preserve.Record, error) {
 		return rec, err
 	}
 	h.anchor(ctx)
-	return rec, nil
+	return rec, held
 }
 
 // browser returns the source for web pages.

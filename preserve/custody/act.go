@@ -14,23 +14,17 @@ import (
 	"time"
 
 	"guzheng/capture"
-	"guzheng/preserve/tlog"
 )
 
 // Format names the version of an act's form.
 const Format = "guzheng-custody/1"
 
-// EventName is the name of the log event for an act.
-const EventName = "custody"
-
 // maxAct bounds an act and its proof, in bytes.
 const maxAct = 1 << 20
 
-// maxWord bounds each text that a person gives, in bytes.
-const maxWord = 4096
-
-// ErrAct says that an act is not in its form, not signed by the key it
-// names, or does not follow the one before it.
+// ErrAct says that an act is not in its form, not signed by a trusted key,
+// does not follow the one before it or breaks the rules, that its proof does
+// not hold, or that one is missing.
 var ErrAct = errors.New("act of custody is not sound")
 
 // A Kind is what was done.
@@ -44,23 +38,8 @@ const (
 	Proposed   Kind = "proposed"   // for disposal
 	Approved   Kind = "approved"   // the proposal, by another person
 	Withdrawn  Kind = "withdrawn"  // the proposal
-	Disposed   Kind = "disposed"   // the package was removed; the tombstone
+	Disposed   Kind = "disposed"   // the package is to be removed; the tombstone
 )
-
-// A Person is who acts. Name is required.
-type Person struct {
-	Name    string `json:"name"`
-	Licence string `json:"licence,omitempty"` // of law enforcement
-	Account string `json:"account,omitempty"` // of the operating system
-}
-
-// same reports whether two persons are one: by licence when both have one.
-func (p Person) same(q Person) bool {
-	if p.Licence != "" && q.Licence != "" {
-		return p.Licence == q.Licence
-	}
-	return p.Name == q.Name
-}
 
 // An Act is one thing that was done with a record.
 type Act struct {
@@ -78,8 +57,9 @@ type Act struct {
 	Until *time.Time `json:"until,omitempty"` // Classified, Disposed: retained until then
 	Case  string     `json:"case,omitempty"`  // Held, Released
 
-	// Of an approval or disposal: the act it is about; and of an approval
-	// whether the account is one that proposed or approved already.
+	// Of an approval, withdrawal or disposal: the act it is about; and of an
+	// approval whether the account is one that proposed or approved already,
+	// or is not known; of a disposal whether that is so of an approval.
 	Proposal    int  `json:"proposal,omitempty"`
 	SameAccount bool `json:"same_account,omitempty"`
 	// Persons who approved, in the tombstone.
@@ -90,22 +70,6 @@ type Act struct {
 	// Signature is over the SHA-256 value of the act's JSON form without it:
 	// ECDSA P-384, ASN.1 DER.
 	Signature []byte `json:"signature,omitempty"`
-}
-
-// Leaf is the form of the log event for an act. It holds no name and no
-// personal data.
-type Leaf struct {
-	Event  string    `json:"event"` // EventName
-	Kind   Kind      `json:"kind"`
-	Time   time.Time `json:"time"`
-	SHA256 string    `json:"sha256"` // of the act as stored
-}
-
-// A Proof shows that the log holds the leaf of an act.
-type Proof struct {
-	Format string     `json:"format"`
-	SHA256 string     `json:"sha256"` // of the act as stored
-	Log    tlog.Entry `json:"log"`
 }
 
 // encode is the one JSON form of an act.

@@ -3,16 +3,12 @@ package custody
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
-	"strings"
+	"slices"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"guzheng/capture"
 	"guzheng/preserve/seal"
 	"guzheng/storage"
 )
@@ -28,21 +24,40 @@ var (
 	ErrLog = errors.New("act is stored and not yet logged")
 )
 
-// approvals are how many persons beside the one who proposed must approve a
-// disposal.
-const approvals = 2
-
 // Books write the acts of custody. They hold no state: everything is in the
 // store.
 type Books struct {
 	Store storage.Store    // required; Dispose wants a storage.Remover
 	Key   seal.Signer      // required
-	Log   seal.Appender    // required
+	Log   Log              // required
 	Now   func() time.Time // required
 	Terms Terms            // nil is DefaultTerms
+	// Trust is whom to believe beside Key and Log: those that this
+	// installation used before.
+	Trust Trust
 
 	// at is called after every durable step; tests end the process there.
 	at func(step string) error
+}
+
+// trust is Trust with the books' own key and log.
+func (b Books) trust() Trust {
+	t := Trust{Keys: slices.Clone(b.Trust.Keys), Logs: slices.Clone(b.Trust.Logs)}
+	if b.Key != nil {
+		id, _ := b.Key.Identity()
+		t.Keys = append(t.Keys, id)
+	}
+	if b.Log != nil {
+		t.Logs = append(t.Logs, b.Log.Verifier())
+	}
+	return t
+}
+
+func (b Books) terms() Terms {
+	if b.Terms == nil {
+		return DefaultTerms()
+	}
+	return b.Terms
 }
 
 // A Deed is what a person wants to do and why.
@@ -51,40 +66,16 @@ type Deed struct {
 	Reason string
 }
 
-func (d Deed) check() error {
-	if strings.TrimSpace(d.By.Name) == "" || strings.TrimSpace(d.Reason) == "" {
-		return fmt.Errorf("%w: a name and a reason are needed", ErrWord)
-	}
-	return words(d.By.Name, d.By.Licence, d.By.Account, d.Reason)
-}
-
-// words wants texts that can stand in a document.
-func words(texts ...string) error {
-	for _, t := range texts {
-		if len(t) > maxWord || !utf8.ValidString(t) || strings.ContainsFunc(t, unicode.IsControl) {
-			return fmt.Errorf("%w: %.40q", ErrWord, t)
-		}
-	}
-	return nil
-}
-
-// Classify puts a record into a class and extends its retention to what that
-// demands. A class whose date lies before the present one gives
-// storage.ErrShorten.
+// Classify puts a record into a class (Sweep, Finding, Archive or Permanent)
+// and extends its retention to what that demands. A class whose date lies
+// before the present one gives storage.ErrShorten.
 func (b Books) Classify(ctx context.Context, e storage.Entry, class Class, d Deed) (*Chain, error) {
-	terms := b.Terms
-	if terms == nil {
-		terms = DefaultTerms()
-	}
-	until, err := terms.Until(class, e.Kept)
-	if err != nil {
-		return nil, fmt.Errorf("classifying %s: %w", e.ID, err)
-	}
-	return b.act(ctx, e, d, Act{Kind: Classified, Class: class, Until: &until})
+	return b.act(ctx, e, d, Act{Kind: Classified, Class: class})
 }
 
 // Hold lays a record on hold for a case: it is retained until it is released,
-// whatever its date.
+// whatever its date. It ends a disposal that is proposed, and as long as the
+// package is there also voids one that is not carried out.
 func (b Books) Hold(ctx context.Context, e storage.Entry, caseNo string, d Deed) (*Chain, error) {
 	return b.act(ctx, e, d, Act{Kind: Held, Case: caseNo})
 }
@@ -111,52 +102,73 @@ func (b Books) Withdraw(ctx context.Context, e storage.Entry, d Deed) (*Chain, e
 }
 
 // Dispose removes the package of a record whose disposal two persons have
-// approved, and leaves a tombstone.
+// approved, and leaves a tombstone. It goes on with one that is not carried
+// out.
 func (b Books) Dispose(ctx context.Context, e storage.Entry, d Deed) (*Chain, error) {
 	if _, ok := b.Store.(storage.Remover); !ok {
 		return nil, fmt.Errorf("disposing of %s: %w: the store removes nothing", e.ID, ErrRefused)
 	}
-	return b.act(ctx, e, d, Act{Kind: Disposed})
+	c, err := b.act(ctx, e, d, Act{Kind: Disposed})
+	if err == nil && c.Tombstone() == nil {
+		err = fmt.Errorf("disposing of %s: %w: it was laid on hold meanwhile", e.ID, ErrRefused)
+	}
+	return c, err
 }
 
 // Resume goes on with acts of a record that were stored and not logged or
-// not carried out.
+// not carried out, disposals too. Before, it compares the acts with the log.
 func (b Books) Resume(ctx context.Context, pkg string) (*Chain, error) {
-	c, err := Read(ctx, b.Store, pkg)
+	c, err := ReadLogged(ctx, b.Store, pkg, b.trust(), b.Log)
 	if err != nil {
 		return nil, err
 	}
-	return c, b.finish(ctx, c)
+	return c, b.finish(ctx, c, true)
 }
 
 // act does one thing: check, sign, store, log, carry out.
 func (b Books) act(ctx context.Context, e storage.Entry, d Deed, a Act) (*Chain, error) {
-	if err := errors.Join(d.check(), words(a.Case)); err != nil {
+	a.By, a.Reason = d.By, d.Reason
+	if err := a.spoken(); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", a.Kind, e.ID, err)
 	}
-	c, err := Read(ctx, b.Store, e.Package)
+	c, err := b.read(ctx, e.Package, a.Kind)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.finish(ctx, c); err != nil {
 		return nil, err
 	}
 	if c.Record != e.ID {
 		return nil, fmt.Errorf("%s %s: package is of %s: %w", a.Kind, e.ID, c.Record, ErrAct)
 	}
-	a.By, a.Reason = d.By, d.Reason
+	if a.Kind == Disposed && c.Tombstone() != nil {
+		if _, err := b.Store.Stat(ctx, e.Package); err == nil {
+			return c, b.finish(ctx, c, true)
+		}
+	}
+	if err := b.finish(ctx, c, false); err != nil {
+		return nil, err
+	}
+	a.Time = b.Now().UTC()
 	if err := b.allowed(ctx, c, e, &a); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", a.Kind, e.ID, err)
 	}
 	if err := b.store(ctx, c, a); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", a.Kind, e.ID, err)
 	}
-	return c, b.finish(ctx, c)
+	return c, b.finish(ctx, c, a.Kind == Disposed)
+}
+
+// read reads the chain and compares it with the log: a hold that was cut off
+// must not be overlooked. A further hold does no harm to a chain of which
+// something is missing, and is not kept waiting for the log.
+func (b Books) read(ctx context.Context, pkg string, kind Kind) (*Chain, error) {
+	if kind == Held {
+		return Read(ctx, b.Store, pkg, b.trust())
+	}
+	return ReadLogged(ctx, b.Store, pkg, b.trust(), b.Log)
 }
 
 // store signs an act as the next one and stores it.
 func (b Books) store(ctx context.Context, c *Chain, a Act) error {
-	a.Format, a.Record, a.N, a.Time = Format, c.Record, len(c.Acts)+1, b.Now().UTC()
+	a.Format, a.Record, a.N = Format, c.Record, len(c.Acts)+1
 	if a.N > maxActs {
 		return fmt.Errorf("%w: there are %d acts already", ErrRefused, maxActs)
 	}
@@ -207,119 +219,4 @@ func (b Books) put(ctx context.Context, key string, raw []byte, now time.Time) e
 		return fmt.Errorf("storing %s: %w", path.Base(key), err)
 	}
 	return nil
-}
-
-// finish logs what is not logged, and makes the store as the acts want it.
-func (b Books) finish(ctx context.Context, c *Chain) error {
-	if len(c.Acts) == 0 {
-		return nil
-	}
-	for len(c.unproved) > 0 {
-		n := c.unproved[0]
-		if err := b.prove(ctx, c, n); err != nil {
-			return fmt.Errorf("logging act %d of %s: %w: %w", n, c.Record, ErrLog, err)
-		}
-		c.unproved = c.unproved[1:]
-		if err := b.step("logged"); err != nil {
-			return err
-		}
-	}
-	if err := b.settle(ctx, c); err != nil {
-		return fmt.Errorf("carrying out the custody of %s: %w", c.Record, err)
-	}
-	return nil
-}
-
-// prove logs an act and stores the proof. An act that was logged before the
-// process ended is found in the log.
-func (b Books) prove(ctx context.Context, c *Chain, n int) error {
-	a := c.Acts[n-1]
-	leaf, err := json.Marshal(Leaf{Event: EventName, Kind: a.Kind, Time: a.Time, SHA256: c.sums[n-1]})
-	if err != nil {
-		return err
-	}
-	entry, err := b.Log.Append(ctx, leaf, 0)
-	if err != nil {
-		return err
-	}
-	raw, err := json.MarshalIndent(Proof{Format: Format, SHA256: c.sums[n-1], Log: entry}, "", "  ")
-	if err != nil {
-		return err
-	}
-	s, err := stem(c.Package)
-	if err != nil {
-		return err
-	}
-	err = b.put(ctx, proofKey(s, n), append(raw, '\n'), a.Time)
-	if errors.Is(err, storage.ErrConflict) {
-		// Somebody else proved it meanwhile, by a later checkpoint.
-		_, err = c.proof(ctx, b.Store, n)
-	}
-	return err
-}
-
-// settle asks the store for what the acts say; it may be so already.
-func (b Books) settle(ctx context.Context, c *Chain) error {
-	s, err := stem(c.Package)
-	if err != nil {
-		return err
-	}
-	if c.Tombstone() != nil {
-		return b.remove(ctx, c)
-	}
-	var until time.Time
-	for _, a := range c.Acts {
-		if a.Until != nil && a.Until.After(until) {
-			until = *a.Until
-		}
-	}
-	hold := len(c.Holds()) > 0
-	var keys []storage.Object
-	for obj, err := range b.Store.List(ctx, s+".") {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, obj)
-	}
-	for _, obj := range keys {
-		if obj.Until.Before(until) {
-			if _, err := b.Store.Extend(ctx, obj.Key, until); err != nil {
-				return err
-			}
-		}
-		if obj.Hold != hold {
-			if _, err := b.Store.Hold(ctx, obj.Key, hold); err != nil {
-				return err
-			}
-		}
-	}
-	return b.step("settled")
-}
-
-// remove removes the package, when it is still there.
-func (b Books) remove(ctx context.Context, c *Chain) error {
-	if _, err := b.Store.Stat(ctx, c.Package); errors.Is(err, storage.ErrNotExist) {
-		return nil
-	}
-	r, ok := b.Store.(storage.Remover)
-	if !ok {
-		return fmt.Errorf("%w: the store removes nothing", ErrRefused)
-	}
-	if err := r.Remove(ctx, c.Package); err != nil && !errors.Is(err, storage.ErrNotExist) {
-		return err
-	}
-	return b.step("removed")
-}
-
-// digestOf is what the acts are about: the package as the catalogue knows it,
-// which has to be the one in the store and in the acts before.
-func (c *Chain) digestOf(e storage.Entry, obj storage.Object) (capture.Digest, error) {
-	d := capture.Digest{Bytes: e.Bytes, SHA256: e.SHA256, SM3: e.SM3}
-	if obj.SHA256 != d.SHA256 || obj.Bytes != d.Bytes {
-		return d, fmt.Errorf("the package in the store is %s, in the catalogue %s: %w", obj.SHA256, d.SHA256, storage.ErrAltered)
-	}
-	if len(c.Acts) > 0 && c.Acts[0].Package != d {
-		return d, fmt.Errorf("earlier acts are about %s: %w", c.Acts[0].Package.SHA256, ErrAct)
-	}
-	return d, nil
 }

@@ -2,7 +2,6 @@ package custody
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,21 +9,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"guzheng/capture"
 	"guzheng/storage"
 )
 
 // maxActs bounds the acts of one record.
 const maxActs = 10_000
 
+// Trust is whose acts and proofs count. It comes from elsewhere than the
+// store. The zero value believes nobody.
+type Trust struct {
+	Keys []string // fingerprints of signing keys: SHA-256 of the SubjectPublicKeyInfo, hex
+	Logs []string // verifier keys of logs (C2SP signed-note)
+}
+
 // A Chain is everything that was done with a record, and what follows.
 type Chain struct {
 	Record  string
-	Package string         // key of the package
-	Digest  capture.Digest // of the package, by its seal
-	Kept    time.Time
+	Package string // key of the package
 	Acts    []Act
 
 	unproved []int    // numbers of acts that are stored and not known to be logged
@@ -79,10 +81,22 @@ func (c *Chain) Proposal() (proposed *Act, approvals []Act) {
 	return proposed, approvals
 }
 
-// Tombstone is the act by which the record was disposed of, or nil.
+// Tombstone is the act by which the record is disposed of, or nil. A hold
+// that came after it voids it.
 func (c *Chain) Tombstone() *Act {
 	if n := len(c.Acts); n > 0 && c.Acts[n-1].Kind == Disposed {
 		return &c.Acts[n-1]
+	}
+	return nil
+}
+
+// LastDisposal is the last act of kind Disposed, void or not; nil when there
+// is none. When the package is gone, it went by this one.
+func (c *Chain) LastDisposal() *Act {
+	for i := len(c.Acts) - 1; i >= 0; i-- {
+		if c.Acts[i].Kind == Disposed {
+			return &c.Acts[i]
+		}
 	}
 	return nil
 }
@@ -92,35 +106,50 @@ func (c *Chain) Unlogged() []int { return slices.Clone(c.unproved) }
 
 // stem is the beginning of the keys of everything about a package.
 func stem(pkg string) (string, error) {
-	s, ok := strings.CutSuffix(pkg, ".wacz")
+	s, ok := strings.CutSuffix(pkg, packageSuffix)
 	if !ok {
 		return "", fmt.Errorf("%q is not the key of a package", pkg)
 	}
 	return s, nil
 }
 
-func actKey(stem string, n int) string   { return stem + ".custody-" + strconv.Itoa(n) + ".json" }
-func proofKey(stem string, n int) string { return stem + ".custody-" + strconv.Itoa(n) + ".log.json" }
+// Names of objects.
+const (
+	packageSuffix = ".wacz"
+	actMark       = ".custody-"
+)
+
+func actKey(stem string, n int) string   { return stem + actMark + strconv.Itoa(n) + ".json" }
+func proofKey(stem string, n int) string { return stem + actMark + strconv.Itoa(n) + ".log.json" }
+
+// PackageOf is the key of the package that an object with this key is an act
+// about, if it is the first act about it.
+func PackageOf(key string) (pkg string, ok bool) {
+	s, ok := strings.CutSuffix(key, actMark+"1.json")
+	return s + packageSuffix, ok
+}
 
 // Read reads the acts of a record out of its store and checks that each is
-// sound, about this record, and follows the one before. It returns an empty
-// chain when nothing was done with it.
-func Read(ctx context.Context, store storage.Store, pkg string) (*Chain, error) {
-	c, err := read(ctx, store, pkg)
+// sound, signed by a trusted key, about this record, follows the one before
+// and keeps the rules, and that every proof holds; ErrAct is wrapped
+// otherwise. It returns an empty chain when nothing was done with it. That
+// acts were cut off the end it cannot see; ReadLogged can.
+func Read(ctx context.Context, store storage.Store, pkg string, trust Trust) (*Chain, error) {
+	c, err := read(ctx, store, pkg, trust)
 	if err != nil {
 		return nil, fmt.Errorf("reading the custody of %s: %w", path.Base(pkg), err)
 	}
 	return c, nil
 }
 
-func read(ctx context.Context, store storage.Store, pkg string) (*Chain, error) {
+func read(ctx context.Context, store storage.Store, pkg string, trust Trust) (*Chain, error) {
 	s, err := stem(pkg)
 	if err != nil {
 		return nil, err
 	}
 	c := &Chain{Record: path.Base(s), Package: pkg}
 	there := map[string]bool{}
-	for obj, err := range store.List(ctx, s+".custody-") {
+	for obj, err := range store.List(ctx, s+actMark) {
 		if err != nil {
 			return nil, err
 		}
@@ -129,12 +158,16 @@ func read(ctx context.Context, store storage.Store, pkg string) (*Chain, error) 
 		}
 	}
 	for n := 1; there[actKey(s, n)]; n++ {
-		if err := c.add(ctx, store, actKey(s, n)); err != nil {
+		if err := c.add(ctx, store, actKey(s, n), trust.Keys); err != nil {
 			return nil, err
 		}
 		delete(there, actKey(s, n))
 		if !there[proofKey(s, n)] {
 			c.unproved = append(c.unproved, n)
+			continue
+		}
+		if _, err := c.proof(ctx, store, n, trust.Logs); err != nil {
+			return nil, err
 		}
 		delete(there, proofKey(s, n))
 	}
@@ -145,7 +178,7 @@ func read(ctx context.Context, store storage.Store, pkg string) (*Chain, error) 
 }
 
 // add reads the act under a key and enters it.
-func (c *Chain) add(ctx context.Context, store storage.Store, key string) error {
+func (c *Chain) add(ctx context.Context, store storage.Store, key string, keys []string) error {
 	b, err := load(ctx, store, key)
 	if err != nil {
 		return err
@@ -154,6 +187,9 @@ func (c *Chain) add(ctx context.Context, store storage.Store, key string) error 
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(keys, a.Key) {
+		return fmt.Errorf("act %d is signed by %s, which is not a key of this installation: %w", a.N, a.Key, ErrAct)
+	}
 	if err := c.follows(a); err != nil {
 		return err
 	}
@@ -161,7 +197,8 @@ func (c *Chain) add(ctx context.Context, store storage.Store, key string) error 
 	return nil
 }
 
-// follows wants an act to be the next one of this record.
+// follows wants an act to be the next one of this record, by its place and by
+// the rules.
 func (c *Chain) follows(a Act) error {
 	n := len(c.Acts)
 	previous := ""
@@ -173,10 +210,8 @@ func (c *Chain) follows(a Act) error {
 		return fmt.Errorf("act %d of %s stands as act %d of %s: %w", a.N, a.Record, n+1, c.Record, ErrAct)
 	case n > 0 && a.Package != c.Acts[0].Package:
 		return fmt.Errorf("act %d is about another package: %w", a.N, ErrAct)
-	case c.Tombstone() != nil:
-		return fmt.Errorf("act %d comes after the disposal: %w", a.N, ErrAct)
 	}
-	return nil
+	return c.replay(a)
 }
 
 // load reads a small object.
@@ -190,25 +225,4 @@ func load(ctx context.Context, store storage.Store, key string) ([]byte, error) 
 		return nil, fmt.Errorf("reading %s: %w", key, err)
 	}
 	return b, nil
-}
-
-// proof reads the proof of an act and wants it to be about that act.
-func (c *Chain) proof(ctx context.Context, store storage.Store, n int) (Proof, error) {
-	s, err := stem(c.Package)
-	if err != nil {
-		return Proof{}, err
-	}
-	b, err := load(ctx, store, proofKey(s, n))
-	if err != nil {
-		return Proof{}, err
-	}
-	var p Proof
-	if err := strict(b, &p); err != nil {
-		return Proof{}, fmt.Errorf("reading the proof of act %d: %w: %w", n, ErrAct, err)
-	}
-	var leaf Leaf
-	if err := json.Unmarshal(p.Log.Leaf, &leaf); err != nil || p.Format != Format || p.SHA256 != c.sums[n-1] || leaf.SHA256 != p.SHA256 {
-		return Proof{}, fmt.Errorf("the proof of act %d is about another: %w", n, ErrAct)
-	}
-	return p, nil
 }

@@ -3,6 +3,7 @@ package custody
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,8 @@ const (
 	// Finding is a visit with a finding about food or health, which can be
 	// punished for five years (Administrative Penalty Law art. 36).
 	Finding Class = "finding"
-	// Case is evidence of a case: on legal hold until it is closed.
+	// Case is the class of what was captured for a case, which is also on
+	// hold for it. Nothing is put into it later: Hold is for that.
 	Case Class = "case"
 	// Archive is evidence of a closed case, in a file kept for 30 years.
 	Archive Class = "archive"
@@ -32,6 +34,14 @@ const (
 // ErrClass says that there is no such class, or that a record cannot be put
 // into it.
 var ErrClass = errors.New("no such class of retention")
+
+// chosen wants a class that a person may put a record into.
+func (c Class) chosen() error {
+	if !slices.Contains([]Class{Sweep, Finding, Archive, Permanent}, c) {
+		return fmt.Errorf("%w: %q", ErrClass, c)
+	}
+	return nil
+}
 
 // Terms are how many days a record of each class is retained after it was
 // kept. The law sets the least; a bureau may keep things longer.

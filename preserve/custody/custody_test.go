@@ -13,8 +13,10 @@ import (
 
 	"guzheng/capture"
 	"guzheng/preserve/key"
+	"guzheng/preserve/seal"
 	"guzheng/preserve/tlog"
 	"guzheng/preserve/tlog/ledger"
+	"guzheng/preserve/tsa"
 	"guzheng/storage"
 	"guzheng/storage/dir"
 )
@@ -50,7 +52,7 @@ func newShelf(t *testing.T) *shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, b := range map[string][]byte{pkgKey: content, sealKey: []byte("{}")} {
+	for key, b := range map[string][]byte{pkgKey: content, sealKey: s.seal(t, content)} {
 		g := digest(b)
 		if _, err := s.Store.Put(t.Context(), key, bytes.NewReader(b), storage.Want{Bytes: g.Bytes, SHA256: g.SHA256, Until: until}); err != nil {
 			t.Fatal(err)
@@ -58,6 +60,33 @@ func newShelf(t *testing.T) *shelf {
 	}
 	s.entry = storage.Entry{ID: record, Package: pkgKey, Seal: sealKey, Kept: s.now, Bytes: d.Bytes, SHA256: d.SHA256, SM3: d.SM3}
 	return s
+}
+
+// seal seals a package as a press does.
+func (s *shelf) seal(t *testing.T, content []byte) []byte {
+	t.Helper()
+	file := filepath.Join(s.dir, "package")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stamps, err := tsa.OpenPractice(filepath.Join(s.dir, "keys"), s.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := seal.Press{Key: s.Key, Authorities: []tsa.Authority{stamps}, Log: s.Log, Now: s.Now}
+	event, err := p.Event(t.Context(), digest(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := p.Seal(t.Context(), record, file, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := seal.Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // open opens what is in the directory, as a new process does.
@@ -129,6 +158,7 @@ func want(t *testing.T, err, target error, words ...string) {
 
 // TestDisposal goes the whole way, and wants every shorter one refused.
 func TestDisposal(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
 	_, err := s.Propose(ctx, s.entry, by(lin))
@@ -171,7 +201,7 @@ func TestDisposal(t *testing.T) {
 	want(t, err, ErrRefused, "disposed of")
 	// The log knows of it, and of everything before, and of no name.
 	for n := range c.Acts {
-		p, err := c.proof(ctx, s.Store, n+1)
+		p, err := c.proof(ctx, s.Store, n+1, s.trust().Logs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,6 +216,7 @@ func TestDisposal(t *testing.T) {
 
 // TestHold wants a hold to outlive the date, and to end a proposal.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
 	s.later(t)
@@ -206,7 +237,7 @@ func TestHold(t *testing.T) {
 		}
 	}
 	_, err := s.Dispose(ctx, s.entry, by(lin))
-	want(t, err, ErrRefused, "no disposal is proposed")
+	want(t, err, ErrRefused, "on hold for C-1, C-2")
 	_, err = s.Propose(ctx, s.entry, by(lin))
 	want(t, err, ErrRefused, "C-1, C-2")
 	_, err = s.Hold(ctx, s.entry, "C-1", by(lin))
@@ -229,6 +260,7 @@ func TestHold(t *testing.T) {
 
 // TestClassify wants retention to be extended and never shortened.
 func TestClassify(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
 	c, err := s.Classify(ctx, s.entry, Finding, by(lin))
@@ -254,6 +286,7 @@ func TestClassify(t *testing.T) {
 
 // TestOtherPackage wants acts to be about the package that is there.
 func TestOtherPackage(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	e := s.entry
 	e.SHA256 = strings.Repeat("0", 64)
@@ -268,9 +301,11 @@ func TestOtherPackage(t *testing.T) {
 // TestStopped ends every kind of act after every durable step, and wants
 // Resume to bring it to its end, with one event each in the log.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	stop := errors.New("stop")
 	for _, step := range []string{"stored", "logged", "settled", "removed"} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			s := newShelf(t)
 			ctx := t.Context()
 			s.later(t)
@@ -300,7 +335,7 @@ func TestStopped(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c, err := Read(ctx, s.Store, pkgKey)
+			c, err := Read(ctx, s.Store, pkgKey, s.trust())
 			want(t, err, nil)
 			if c.Tombstone() == nil || len(c.Acts) != 6 || len(c.Unlogged()) > 0 {
 				t.Errorf("%d acts, %v not logged", len(c.Acts), c.Unlogged())
@@ -308,7 +343,7 @@ func TestStopped(t *testing.T) {
 			if _, err := s.Store.Stat(ctx, pkgKey); !errors.Is(err, storage.ErrNotExist) {
 				t.Errorf("package after disposal: %v", err)
 			}
-			if n, err := s.log.Size(ctx); err != nil || n != 6 {
+			if n, err := s.log.Size(ctx); err != nil || n != 7 { // the seal's too
 				t.Errorf("%d events in the log, %v", n, err)
 			}
 		})
@@ -316,7 +351,7 @@ func TestStopped(t *testing.T) {
 }
 
 // A deaf log takes nothing.
-type deaf struct{}
+type deaf struct{ *ledger.Log }
 
 func (deaf) Append(context.Context, []byte, uint64) (tlog.Entry, error) {
 	return tlog.Entry{}, errors.New("no log")
@@ -325,10 +360,11 @@ func (deaf) Size(context.Context) (uint64, error) { return 0, errors.New("no log
 
 // TestNoLog wants nothing to be carried out that is not logged.
 func TestNoLog(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
 	log := s.Log
-	s.Log = deaf{}
+	s.Log = deaf{s.log}
 	_, err := s.Hold(ctx, s.entry, "C-1", by(lin))
 	want(t, err, ErrLog)
 	if obj, err := s.Store.Stat(ctx, pkgKey); err != nil || obj.Hold {
@@ -346,6 +382,7 @@ func TestNoLog(t *testing.T) {
 
 // TestAltered wants a chain that somebody wrote into to be refused.
 func TestAltered(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(t *testing.T, dir string){
 		"act gone":    func(t *testing.T, d string) { forget(t, d, ".custody-1.json") },
 		"byte":        func(t *testing.T, d string) { replace(t, d, ".custody-2.json", "C-2", "C-3") },
@@ -360,7 +397,7 @@ func TestAltered(t *testing.T) {
 			}
 			change(t, filepath.Join(s.dir, "store", filepath.Dir(pkgKey)))
 			s.open(t)
-			if _, err := Read(t.Context(), s.Store, pkgKey); !errors.Is(err, ErrAct) {
+			if _, err := Read(t.Context(), s.Store, pkgKey, s.trust()); !errors.Is(err, ErrAct) {
 				t.Errorf("Read = %v, want ErrAct", err)
 			}
 		})
@@ -370,13 +407,14 @@ func TestAltered(t *testing.T) {
 // TestOtherHistory wants an act that is signed but does not rest on the act
 // before it to be refused.
 func TestOtherHistory(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
 	c, err := s.Hold(ctx, s.entry, "C-1", by(lin))
 	want(t, err, nil)
 	c.sums[0] = strings.Repeat("0", 64)
 	want(t, s.store(ctx, c, Act{Kind: Held, By: lin, Reason: "r", Case: "C-2", Package: c.Acts[0].Package}), nil)
-	_, err = Read(ctx, s.Store, pkgKey)
+	_, err = Read(ctx, s.Store, pkgKey, s.trust())
 	want(t, err, ErrAct, "stands as act 2")
 }
 
@@ -414,13 +452,14 @@ func replace(t *testing.T, dir, suffix, from, to string) {
 // TestTwoWriters lets two act at once: one of them is told, and the chain is
 // sound.
 func TestTwoWriters(t *testing.T) {
+	t.Parallel()
 	s := newShelf(t)
 	ctx := t.Context()
-	a, err := Read(ctx, s.Store, pkgKey)
+	a, err := Read(ctx, s.Store, pkgKey, s.trust())
 	want(t, err, nil)
-	b, err := Read(ctx, s.Store, pkgKey)
+	b, err := Read(ctx, s.Store, pkgKey, s.trust())
 	want(t, err, nil)
-	act := Act{Kind: Held, By: lin, Reason: "r", Case: "C-1", Package: digest([]byte("a package"))}
+	act := Act{Kind: Held, Time: s.now, By: lin, Reason: "r", Case: "C-1", Package: digest([]byte("a package"))}
 	want(t, s.store(ctx, a, act), nil)
 	act.Case = "C-2"
 	want(t, s.store(ctx, b, act), storage.ErrConflict)

@@ -88,8 +88,8 @@ func beside(all []object, pkg object) ([]verify.File, error) {
 	return out, nil
 }
 
-// verdict verifies a package with what lies beside it.
-func (p *parcel) verdict(all []object, pkg object, sealed []byte) (verify.Verdict, error) {
+// judge verifies a package with what lies beside it.
+func (p *parcel) judge(all []object, pkg object, sealed []byte) (verify.Verdict, error) {
 	others, err := beside(all, pkg)
 	if err != nil {
 		return verify.Verdict{}, err
@@ -112,7 +112,7 @@ func (p *parcel) record(e storage.Entry) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.verdict(all, pkg, sealed)
+	v, err := p.judge(all, pkg, sealed)
 	if err != nil {
 		return err
 	}

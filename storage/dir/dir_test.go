@@ -67,6 +67,18 @@ func suite(links bool) storetest.Driver {
 			return s
 		},
 		Soon: func() time.Time { return now.Add(time.Second) },
+		Alter: func(t *testing.T, s storage.Store, key string) {
+			t.Helper()
+			d, ok := s.(*Store)
+			if !ok {
+				t.Fatalf("%T", s)
+			}
+			file, err := d.Path(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(t, file, func(b []byte) []byte { b[0] ^= 1; return b })
+		},
 		Pass: func(_ *testing.T, date time.Time) {
 			if now.Before(date) {
 				now = date

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -59,11 +60,10 @@ func (s *Store) amend(key string, change func(*record) error) (record, error) {
 	return got.rec, s.settle(got.rec)
 }
 
-// Remove implements storage.Remover by the clock that Open was given. The
-// bytes are not read again: those of an altered object of the right length
-// go too.
-func (s *Store) Remove(_ context.Context, key string) error {
-	if err := s.remove(key); err != nil {
+// Remove implements storage.Remover by the clock that Open was given. All
+// bytes are read once more, and those of an altered object stay.
+func (s *Store) Remove(ctx context.Context, key string) error {
+	if err := s.remove(ctx, key); err != nil {
 		return fmt.Errorf("removing %s: %w", label(key), err)
 	}
 	return nil
@@ -72,7 +72,7 @@ func (s *Store) Remove(_ context.Context, key string) error {
 // remove takes the steps of create backwards, so that whatever a crash
 // leaves is a state that Put can leave too: the record becomes an intent (the
 // object is there), the file goes (it is not), the intent goes.
-func (s *Store) remove(key string) error {
+func (s *Store) remove(ctx context.Context, key string) error {
 	if err := storage.CheckKey(key); err != nil {
 		return err
 	}
@@ -81,18 +81,9 @@ func (s *Store) remove(key string) error {
 		return err
 	}
 	defer release()
-	got, err := s.look(key)
+	got, err := s.removable(ctx, key)
 	if err != nil {
 		return err
-	}
-	if err := got.sound(); err != nil {
-		return err
-	}
-	switch {
-	case got.rec.Hold:
-		return fmt.Errorf("%w: a legal hold is on it", storage.ErrRetained)
-	case s.now().Before(got.rec.Until):
-		return fmt.Errorf("%w until %s", storage.ErrRetained, got.rec.Until.Format(time.RFC3339))
 	}
 	if got.recorded {
 		if err := errors.Join(s.root.Rename(key+recordSuffix, key+intentSuffix), s.syncDirOf(key)); err != nil {
@@ -112,4 +103,31 @@ func (s *Store) remove(key string) error {
 		return err
 	}
 	return s.syncDirOf(key)
+}
+
+// removable wants an object to be sound to its last byte, past its date and
+// not on hold. The caller holds the key's lock.
+func (s *Store) removable(ctx context.Context, key string) (found, error) {
+	got, err := s.look(key)
+	if err != nil {
+		return found{}, err
+	}
+	if err := got.sound(); err != nil {
+		return found{}, err
+	}
+	switch {
+	case got.rec.Hold:
+		return found{}, fmt.Errorf("%w: a legal hold is on it", storage.ErrRetained)
+	case s.now().Before(got.rec.Until):
+		return found{}, fmt.Errorf("%w until %s", storage.ErrRetained, got.rec.Until.Format(time.RFC3339))
+	}
+	f, err := s.root.Open(key)
+	if err != nil {
+		return found{}, err
+	}
+	n, sum, err := copyHash(ctx, io.Discard, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return found{}, err
+	}
+	return got, got.rec.matches(n, sum)
 }

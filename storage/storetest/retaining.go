@@ -142,3 +142,18 @@ func (d Driver) removeExpired(t *testing.T, s storage.Store) {
 		t.Errorf("left (-want +got):\n%s", d)
 	}
 }
+
+func (d Driver) removeAltered(t *testing.T, s storage.Store) {
+	if d.Alter == nil {
+		t.Skip("this driver's test cannot alter an object behind its back")
+	}
+	date := d.putUntil(t, s, "k")
+	d.Alter(t, s, "k")
+	d.Pass(t, date)
+	if err := remover(t, s).Remove(t.Context(), "k"); !errors.Is(err, storage.ErrAltered) {
+		t.Errorf("Remove of an altered object = %v, want ErrAltered", err)
+	}
+	if _, err := s.Stat(t.Context(), "k"); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}

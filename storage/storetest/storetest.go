@@ -38,6 +38,9 @@ type Driver struct {
 	// Pass returns when the date has passed by the store's clock: a test's
 	// own clock is set forward, a server's is waited for.
 	Pass func(t *testing.T, date time.Time)
+	// Alter changes the first byte of an object behind the store's back; nil
+	// where a test cannot.
+	Alter func(t *testing.T, s storage.Store, key string)
 	// Huge is the length of the largest object, in bytes; 0 is 32 MiB.
 	Huge int64
 	// Memory is what the process may occupy at most while the huge object
@@ -65,6 +68,7 @@ func Run(t *testing.T, d Driver) {
 		{"removal is refused before the date", removeLocked},
 		{"hold outlives the date", d.holdOutlives},
 		{"removal after the date", d.removeExpired},
+		{"an altered object is not removed", d.removeAltered},
 		{"list in order of keys", list},
 		{"list can be stopped", listStop},
 		{"read at", readAt},

@@ -214,35 +214,49 @@ func pause(ctx context.Context) error {
 // Find looks for an event with exactly these bytes at or after index from.
 // A log that is shorter than from gives ErrLost.
 func (l *Log) Find(ctx context.Context, leaf []byte, from uint64) (index uint64, ok bool, err error) {
-	size, err := l.Size(ctx)
-	if err != nil {
+	err = l.Scan(ctx, from, func(i uint64, have []byte) bool {
+		index, ok = i, bytes.Equal(have, leaf)
+		return !ok
+	})
+	if err != nil || !ok {
 		return 0, false, err
 	}
+	return index, true, nil
+}
+
+// Scan calls visit for every event from index from on, in their order, until
+// it returns false. The bytes are only lent to it. A log that is shorter than
+// from gives ErrLost.
+func (l *Log) Scan(ctx context.Context, from uint64, visit func(index uint64, leaf []byte) bool) error {
+	size, err := l.Size(ctx)
+	if err != nil {
+		return err
+	}
 	if from > size {
-		return 0, false, fmt.Errorf("log %s has %d events and once had %d: %w", l.dir, size, from, ErrLost)
+		return fmt.Errorf("log %s has %d events and once had %d: %w", l.dir, size, from, ErrLost)
 	}
 	for i := from; i < size; {
 		n := i / layout.EntryBundleWidth
 		raw, err := l.reader.ReadEntryBundle(ctx, n, layout.PartialTileSize(0, n, size))
 		if err != nil {
-			return 0, false, fmt.Errorf("reading events of log %s: %w", l.dir, err)
+			return fmt.Errorf("reading events of log %s: %w", l.dir, err)
 		}
 		var bundle api.EntryBundle
 		if err := bundle.UnmarshalText(raw); err != nil {
-			return 0, false, fmt.Errorf("reading events of log %s: %w", l.dir, err)
+			return fmt.Errorf("reading events of log %s: %w", l.dir, err)
 		}
 		first := n * layout.EntryBundleWidth
 		end := min(size, first+layout.EntryBundleWidth)
 		if uint64(len(bundle.Entries)) < end-first {
-			return 0, false, fmt.Errorf("reading events of log %s: bundle %d is short: %w", l.dir, n, ErrLost)
+			return fmt.Errorf("reading events of log %s: bundle %d is short: %w", l.dir, n, ErrLost)
 		}
 		for ; i < end; i++ {
-			if bytes.Equal(bundle.Entries[i-first], leaf) {
-				return i, true, nil
+			if !visit(i, bundle.Entries[i-first]) {
+				return nil
 			}
 		}
 	}
-	return 0, false, nil
+	return nil
 }
 
 // Checkpoint returns the newest signed checkpoint.
