@@ -136,7 +136,8 @@ func (p *pacer) pace(ctx context.Context, n int64) error {
 	if p.rate <= 0 {
 		return ctx.Err()
 	}
-	due := time.Duration(float64(p.read) / float64(p.rate) * float64(time.Second))
+	// A duration has room for some 290 years.
+	due := time.Duration(min(float64(p.read)/float64(p.rate), 1e9) * float64(time.Second))
 	wait := time.NewTimer(due - p.now().Sub(p.begun))
 	defer wait.Stop()
 	select {
