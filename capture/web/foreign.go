@@ -1,0 +1,350 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+
+	"guzheng/capture"
+	"guzheng/capture/web/devtools"
+)
+
+// Bounds of the pictures of frames of other sites.
+const (
+	mostAsked      = 500 // frames that are asked what they are
+	mostForeign    = 20  // frames that are pictured
+	mostParted     = 60  // pictures of all of them together
+	smallestFrame  = 40  // CSS pixels on either side; what is smaller shows nobody anything
+	partOfWindow   = 0.8 // of its height, that one picture shows of a frame
+	mostFrameRunes = 2000
+)
+
+// A foreignFrame is a frame that the page's scripts may not look into, and
+// therefore one that the browser leaves undrawn while no part of it is in the
+// window, whatever is pictured and whether or not the frame has a process of
+// its own.
+type foreignFrame struct {
+	url     string
+	session *devtools.Session // that its document is in
+	id      cdp.FrameID
+	owner   cdp.BackendNodeID      // its element, in the tab's session
+	element runtime.RemoteObjectID // the same, in our world
+	box     box                    // where it lies, of the page
+}
+
+// A box is a part of a plane, CSS pixels.
+type box struct{ X, Y, Width, Height float64 }
+
+// within is the part of b that lies between two rows.
+func (b box) within(top, bottom float64) box {
+	end := min(b.Y+b.Height, bottom)
+	b.Y = max(b.Y, top)
+	b.Height = max(end-b.Y, 0)
+	return b
+}
+
+// seenScript tells of a frame's element what scripts of its document may
+// know: whether the frame is of another site, whether it is shown and not too
+// small, and which part of it is in the window and not cut off by what it lies
+// in, relative to its border box.
+const seenScript = `async function(least) {
+	const nothing = {x: 0, y: 0, width: 0, height: 0};
+	const inside = this.contentDocument; // an embed has none to show
+	const open = inside === undefined ? new URL(this.src, document.baseURI).origin === location.origin : inside !== null;
+	if (open) return {foreign: false, shown: true, ...nothing};
+	const shown = this.checkVisibility({opacityProperty: true, visibilityProperty: true});
+	if (!shown || this.offsetWidth < least || this.offsetHeight < least) return {foreign: true, shown: false, ...nothing};
+	const seen = await Promise.race([
+		new Promise(done => { const o = new IntersectionObserver(all => { o.disconnect(); done(all[0]); }); o.observe(this); }),
+		new Promise(done => setTimeout(done, 1000)),
+	]);
+	if (!seen) return {foreign: true, shown: true, ...nothing};
+	const all = seen.boundingClientRect, part = seen.intersectionRect;
+	return {foreign: true, shown: true, x: part.x - all.x, y: part.y - all.y, width: part.width, height: part.height};
+}`
+
+// A seenFrame is the answer to seenScript.
+type seenFrame struct {
+	Foreign, Shown bool
+	box
+}
+
+// pictureForeign pictures what the picture of the whole page leaves blank:
+// frames of other sites below the first window. Each is brought into the
+// window for it, as a visitor would, in parts when it is tall. What a frame or
+// the page asks for because of that is recorded and waited for as in the
+// scroll; that the page moves on is not let happen any more.
+func (v *visit) pictureForeign() {
+	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
+	defer cancel()
+	found, err := v.undrawn(ctx)
+	if err != nil {
+		v.missing("picture.frame", err)
+	}
+	if len(found) == 0 {
+		return
+	}
+	if err := v.look(ctx, nil); err != nil {
+		v.missing("picture.frame", err)
+		return
+	}
+	left := max(len(found)-mostForeign, 0)
+	for _, f := range found[:len(found)-left] {
+		cut, err := v.pictureParts(ctx, f)
+		if err != nil {
+			v.missing("picture.frame", fmt.Errorf("%s: %w", f.url, err))
+		}
+		if cut {
+			left++
+		}
+	}
+	v.backToTop()
+	if err := v.look(ctx, aside); err != nil && v.work.Err() == nil {
+		v.missing("picture.frame", err)
+	}
+	if n := len(v.facts.Frames); n > 0 {
+		v.journal.Anomaly("picture.frames", "frames", v.pictured(), "pictures", n)
+	}
+	if left > 0 {
+		v.journal.Anomaly("limit.foreign", "frames", len(found), "left", left)
+		v.because("limit.foreign", fmt.Sprintf("%d of %d", len(found)-left, len(found)))
+	}
+}
+
+// undrawn finds the frames of other sites that lie outside the first window
+// and in the picture of the whole page. What is within such a frame is in
+// its picture.
+func (v *visit) undrawn(ctx context.Context) ([]foreignFrame, error) {
+	tree, err := cdp.Call(ctx, v.session, page.GetFrameTree, cdp.Empty{})
+	if err != nil || tree.FrameTree == nil {
+		return nil, err
+	}
+	asked := 0
+	var out []foreignFrame
+	var errs []error
+	var walk func(t *page.FrameTree)
+	walk = func(t *page.FrameTree) {
+		var world runtime.ExecutionContextID
+		for _, f := range v.children(ctx, t) {
+			if asked++; asked > mostAsked || ctx.Err() != nil {
+				return
+			}
+			if world == 0 {
+				if world, err = enter(ctx, v.session, t.Frame.ID); err != nil {
+					errs = append(errs, err)
+					return
+				}
+			}
+			seen, err := v.examine(ctx, &f.foreignFrame, world)
+			switch {
+			case err != nil:
+				// It went meanwhile, or is not laid out.
+			case !seen.Foreign:
+				walk(f.tree)
+			case seen.Shown && seen.Width*seen.Height == 0 && v.worth(f.box):
+				out = append(out, f.foreignFrame)
+			}
+		}
+	}
+	walk(tree.FrameTree)
+	errs = append(errs, ctx.Err())
+	if asked > mostAsked {
+		v.journal.Anomaly("limit.foreign", "frames", asked, "left", asked-mostAsked)
+		v.because("limit.foreign", fmt.Sprintf("%d asked", mostAsked))
+	}
+	slices.SortStableFunc(out, func(a, b foreignFrame) int {
+		return cmp.Or(cmp.Compare(a.box.Y, b.box.Y), cmp.Compare(a.box.X, b.box.X))
+	})
+	return out, errors.Join(errs...)
+}
+
+// A childFrame is one whose element is in the tab's own process.
+type childFrame struct {
+	foreignFrame
+	tree *page.FrameTree
+}
+
+// children are the frames directly within one of the tab's session. Where one
+// of another process is, its own session knows best.
+func (v *visit) children(ctx context.Context, t *page.FrameTree) []childFrame {
+	var out []childFrame
+	for _, c := range t.ChildFrames {
+		out = append(out, childFrame{foreignFrame{url: short(c.Frame.URL, mostFrameRunes), session: v.session, id: c.Frame.ID}, c})
+	}
+	for _, s := range v.sessions()[1:] {
+		if info := s.Target(); !isGone(s) && s.Parent() == v.session && info.ParentFrameID == t.Frame.ID {
+			inside := &page.FrameTree{Frame: &cdp.Frame{ID: cdp.FrameID(info.TargetID), URL: info.URL}}
+			if own, err := cdp.Call(ctx, s, page.GetFrameTree, cdp.Empty{}); err == nil && own.FrameTree != nil {
+				inside.Frame.URL = own.FrameTree.Frame.URL
+			}
+			out = append(out, childFrame{foreignFrame{url: short(inside.Frame.URL, mostFrameRunes), session: s, id: inside.Frame.ID}, inside})
+		}
+	}
+	return out
+}
+
+// worth reports whether a frame is large enough and begins within the part
+// of the page that is pictured.
+func (v *visit) worth(b box) bool {
+	return b.Width >= smallestFrame && b.Height >= smallestFrame &&
+		b.X+b.Width > 0 && b.X < float64(v.facts.Page.Width) &&
+		b.Y+b.Height > 0 && b.Y < min(float64(v.facts.Page.Height), float64(v.order.Limits.PageHeight))
+}
+
+// examine finds the element of a frame and where it lies while the page is
+// at its top.
+func (v *visit) examine(ctx context.Context, f *foreignFrame, world runtime.ExecutionContextID) (seenFrame, error) {
+	owner, err := cdp.Call(ctx, v.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
+	if err != nil {
+		return seenFrame{}, err
+	}
+	f.owner = owner.BackendNodeID
+	node, err := cdp.Call(ctx, v.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: f.owner, ExecutionContextID: world})
+	if err != nil {
+		return seenFrame{}, err
+	}
+	f.element = node.Object.ObjectID
+	seen, err := v.seen(ctx, *f)
+	if err != nil || !seen.Foreign || !seen.Shown {
+		return seen, err
+	}
+	f.box, err = v.border(ctx, *f)
+	return seen, err
+}
+
+// seen asks which part of a frame is in the window.
+func (v *visit) seen(ctx context.Context, f foreignFrame) (seenFrame, error) {
+	smallest := []byte(strconv.Itoa(smallestFrame))
+	res, err := cdp.Call(ctx, v.session, runtime.CallFunctionOn, runtime.CallFunctionOnParams{
+		FunctionDeclaration: seenScript, ObjectID: f.element,
+		Arguments: []*runtime.CallArgument{{Value: smallest}}, ReturnByValue: new(true), AwaitPromise: new(true)})
+	if err != nil {
+		return seenFrame{}, err
+	}
+	if res.ExceptionDetails != nil || res.Result == nil {
+		return seenFrame{}, errEmpty
+	}
+	var out seenFrame
+	if err := json.Unmarshal(res.Result.Value, &out); err != nil {
+		return seenFrame{}, fmt.Errorf("reading where a frame lies: %w", err)
+	}
+	return out, nil
+}
+
+// border is the border box of a frame's element in the window.
+func (v *visit) border(ctx context.Context, f foreignFrame) (box, error) {
+	m, err := cdp.Call(ctx, v.session, dom.GetBoxModel, dom.GetBoxModelParams{BackendNodeID: f.owner})
+	if err != nil {
+		return box{}, err
+	}
+	q := m.Model.Border
+	if len(q) != 8 {
+		return box{}, errEmpty
+	}
+	left, right := min(q[0], q[2], q[4], q[6]), max(q[0], q[2], q[4], q[6])
+	top, bottom := min(q[1], q[3], q[5], q[7]), max(q[1], q[3], q[5], q[7])
+	return box{left, top, right - left, bottom - top}, nil
+}
+
+// toward moves the window so that a part of the page is in its middle, where
+// what is fixed to its edges covers least, and answers where it is then.
+const toward = `(async () => {` + framesScript + `
+	window.scrollTo({left: %g - innerWidth / 2, top: %g - innerHeight / 2, behavior: 'instant'});
+	await frames(); await frames();
+	return {x: scrollX, y: scrollY};
+})()`
+
+// pictured is how many frames have pictures.
+func (v *visit) pictured() int {
+	if n := len(v.facts.Frames); n > 0 {
+		return v.facts.Frames[n-1].Frame
+	}
+	return 0
+}
+
+// pictureParts pictures a frame from its top to its bottom, and reports
+// whether the limit of pictures ended it.
+func (v *visit) pictureParts(ctx context.Context, f foreignFrame) (cut bool, err error) {
+	n := v.pictured() + 1
+	step := max(1, float64(v.order.Viewport.Height)*partOfWindow)
+	if f.box.Height <= float64(v.order.Viewport.Height) {
+		step = f.box.Height
+	}
+	for top := 0.0; top < f.box.Height && f.box.Y+top < float64(v.order.Limits.PageHeight); top += step {
+		if len(v.facts.Frames) >= mostParted {
+			return true, nil
+		}
+		part, err := v.bring(ctx, f, top, min(top+step, f.box.Height))
+		if err != nil {
+			return false, err
+		}
+		if part.Width < 1 || part.Height < 1 {
+			continue // cut off by what it lies in
+		}
+		if err := v.pictureFrame(ctx, n, f, part); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// bring has the rows from top to bottom of a frame in the window, lets frame
+// and page draw, and answers which of it can be seen, and where on the page.
+func (v *visit) bring(ctx context.Context, f foreignFrame, top, bottom float64) (box, error) {
+	begin := v.now()
+	var at struct{ X, Y float64 }
+	if err := v.ask(ctx, fmt.Sprintf(toward, f.box.X+f.box.Width/2, f.box.Y+(top+bottom)/2), &at); err != nil {
+		return box{}, err
+	}
+	v.awaitStep(ctx, begin, 0)
+	world, err := enter(ctx, f.session, f.id)
+	if err != nil {
+		return box{}, err
+	}
+	if err := evaluate(ctx, f.session, world, `(async () => {`+framesScript+` await frames(); await frames(); })()`, nil); err != nil {
+		return box{}, err
+	}
+	seen, err := v.seen(ctx, f)
+	if err != nil {
+		return box{}, err
+	}
+	b, err := v.border(ctx, f)
+	if err != nil {
+		return box{}, err
+	}
+	page := box{b.X + at.X, b.Y + at.Y, b.Width, b.Height}
+	part := box{page.X + seen.X, page.Y + seen.Y, seen.Width, seen.Height}.within(page.Y+top, page.Y+bottom)
+	right, end := math.Ceil(part.X+part.Width), math.Ceil(part.Y+part.Height)
+	part.X, part.Y = math.Floor(part.X), math.Floor(part.Y)
+	part.Width, part.Height = right-part.X, end-part.Y
+	return part, nil
+}
+
+// pictureFrame pictures a part of the page that shows a frame.
+func (v *visit) pictureFrame(ctx context.Context, n int, f foreignFrame, part box) error {
+	shot, head, err := v.shoot(ctx, &page.Viewport{X: part.X, Y: part.Y, Width: part.Width, Height: part.Height, Scale: 1})
+	if err != nil {
+		return err
+	}
+	p := capture.FramePicture{Path: fmt.Sprintf("evidence/frame-%03d.png", len(v.facts.Frames)+1), Frame: n, URL: f.url,
+		X: int(part.X), Y: int(part.Y), Width: int(part.Width), Height: int(part.Height), Pixels: capture.Size{Width: head.Width, Height: head.Height}}
+	v.facts.Frames = append(v.facts.Frames, p)
+	v.later(func() {
+		if err := v.dir.Write(capture.FileFrame, "image/png", p.Path, shot); err != nil {
+			v.missing("picture.frame", err)
+			return
+		}
+		v.journal.Step("picture.frame", "path", p.Path, "frame", n, "url", p.URL, "x", p.X, "y", p.Y, "width", p.Width, "height", p.Height)
+	})
+	return nil
+}
