@@ -87,7 +87,7 @@ type seenFrame struct {
 func (v *visit) pictureForeign() {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
-	found, err := v.undrawn(ctx)
+	_, found, err := v.foreign(ctx)
 	if err != nil {
 		v.missing("picture.frame", err)
 	}
@@ -107,6 +107,9 @@ func (v *visit) pictureForeign() {
 		if cut {
 			left++
 		}
+		if ctx.Err() != nil {
+			break // told; each of the rest would tell the same
+		}
 	}
 	v.backToTop()
 	if err := v.look(ctx, aside); err != nil && v.work.Err() == nil {
@@ -121,51 +124,80 @@ func (v *visit) pictureForeign() {
 	}
 }
 
-// undrawn finds the frames of other sites that lie outside the first window
-// and in the picture of the whole page. What is within such a frame is in
-// its picture.
-func (v *visit) undrawn(ctx context.Context) ([]foreignFrame, error) {
-	tree, err := cdp.Call(ctx, v.session, page.GetFrameTree, cdp.Empty{})
-	if err != nil || tree.FrameTree == nil {
-		return nil, err
+// awaitForeign has the browser draw the frames of other sites in the first
+// window again, which it did not need to during the scroll: what processes of
+// their own draw is not waited for when the page is pictured.
+func (v *visit) awaitForeign(ctx context.Context) {
+	if len(v.sessions()) == 1 {
+		return
 	}
-	asked := 0
-	var out []foreignFrame
-	var errs []error
-	var walk func(t *page.FrameTree)
-	walk = func(t *page.FrameTree) {
-		var world runtime.ExecutionContextID
-		for _, f := range v.children(ctx, t) {
-			if asked++; asked > mostAsked || ctx.Err() != nil {
-				return
-			}
-			if world == 0 {
-				if world, err = enter(ctx, v.session, t.Frame.ID); err != nil {
-					errs = append(errs, err)
-					return
-				}
-			}
-			seen, err := v.examine(ctx, &f.foreignFrame, world)
-			switch {
-			case err != nil:
-				// It went meanwhile, or is not laid out.
-			case !seen.Foreign:
-				walk(f.tree)
-			case seen.Shown && seen.Width*seen.Height == 0 && v.worth(f.box):
-				out = append(out, f.foreignFrame)
-			}
+	err := v.look(ctx, nil)
+	in, _, foundErr := v.foreign(ctx)
+	for _, f := range in {
+		if ctx.Err() == nil && f.session != v.session {
+			err = errors.Join(err, v.letDraw(ctx, f))
 		}
 	}
-	walk(tree.FrameTree)
-	errs = append(errs, ctx.Err())
-	if asked > mostAsked {
-		v.journal.Anomaly("limit.foreign", "frames", asked, "left", asked-mostAsked)
+	if err = errors.Join(err, foundErr, v.look(ctx, aside)); err != nil {
+		v.missing("picture.frame", err)
+	}
+}
+
+// foreign finds the frames of other sites in the picture of the whole page:
+// those that lie in the window at its top, and those outside. What is within
+// such a frame is in its picture.
+func (v *visit) foreign(ctx context.Context) (in, out []foreignFrame, err error) {
+	tree, err := cdp.Call(ctx, v.session, page.GetFrameTree, cdp.Empty{})
+	if err != nil || tree.FrameTree == nil {
+		return nil, nil, err
+	}
+	s := sieve{v: v}
+	err = errors.Join(s.walk(ctx, tree.FrameTree), ctx.Err())
+	if s.asked > mostAsked && v.once("limit.foreign") {
+		v.journal.Anomaly("limit.foreign", "frames", s.asked, "left", s.asked-mostAsked)
 		v.because("limit.foreign", fmt.Sprintf("%d asked", mostAsked))
 	}
-	slices.SortStableFunc(out, func(a, b foreignFrame) int {
+	slices.SortStableFunc(s.out, func(a, b foreignFrame) int {
 		return cmp.Or(cmp.Compare(a.box.Y, b.box.Y), cmp.Compare(a.box.X, b.box.X))
 	})
-	return out, errors.Join(errs...)
+	return s.in, s.out, err
+}
+
+// A sieve parts the frames of a page.
+type sieve struct {
+	v       *visit
+	asked   int
+	in, out []foreignFrame // of other sites, in the window and outside
+}
+
+// walk looks at the frames within one of the tab's session.
+func (s *sieve) walk(ctx context.Context, t *page.FrameTree) error {
+	children := s.v.children(ctx, t)
+	if len(children) == 0 {
+		return nil
+	}
+	world, err := enter(ctx, s.v.session, t.Frame.ID)
+	if err != nil {
+		return err
+	}
+	for _, f := range children {
+		if s.asked++; s.asked > mostAsked || ctx.Err() != nil {
+			continue
+		}
+		seen, lost := s.v.examine(ctx, &f.foreignFrame, world)
+		switch {
+		case lost != nil:
+			// It went meanwhile, or is not laid out.
+		case !seen.Foreign:
+			err = errors.Join(err, s.walk(ctx, f.tree))
+		case !seen.Shown || !s.v.worth(f.box):
+		case seen.Width*seen.Height == 0:
+			s.out = append(s.out, f.foreignFrame)
+		default:
+			s.in = append(s.in, f.foreignFrame)
+		}
+	}
+	return err
 }
 
 // A childFrame is one whose element is in the tab's own process.
@@ -298,8 +330,9 @@ func (v *visit) pictureParts(ctx context.Context, f foreignFrame) (cut bool, err
 	return false, nil
 }
 
-// bring has the rows from top to bottom of a frame in the window, lets frame
-// and page draw, and answers which of it can be seen, and where on the page.
+// bring has the rows from top to bottom of a frame in the window, lets page
+// and frame draw, and answers which of it can be seen, and where on the page;
+// an empty box is nothing of it.
 func (v *visit) bring(ctx context.Context, f foreignFrame, top, bottom float64) (box, error) {
 	begin := v.now()
 	var at struct{ X, Y float64 }
@@ -307,15 +340,11 @@ func (v *visit) bring(ctx context.Context, f foreignFrame, top, bottom float64) 
 		return box{}, err
 	}
 	v.awaitStep(ctx, begin, 0)
-	world, err := enter(ctx, f.session, f.id)
-	if err != nil {
-		return box{}, err
-	}
-	if err := evaluate(ctx, f.session, world, `(async () => {`+framesScript+` await frames(); await frames(); })()`, nil); err != nil {
-		return box{}, err
-	}
 	seen, err := v.seen(ctx, f)
-	if err != nil {
+	if err != nil || seen.Width*seen.Height == 0 {
+		return box{}, err // a frame that is not seen draws nothing to wait for
+	}
+	if err := v.letDraw(ctx, f); err != nil {
 		return box{}, err
 	}
 	b, err := v.border(ctx, f)
@@ -328,6 +357,18 @@ func (v *visit) bring(ctx context.Context, f foreignFrame, top, bottom float64) 
 	part.X, part.Y = math.Floor(part.X), math.Floor(part.Y)
 	part.Width, part.Height = right-part.X, end-part.Y
 	return part, nil
+}
+
+// letDraw waits until a frame has drawn twice. One whose scripts never end
+// does not take the time of the others.
+func (v *visit) letDraw(ctx context.Context, f foreignFrame) error {
+	wait, cancel := context.WithTimeout(ctx, capture.MS(v.order.Limits.StepMS))
+	defer cancel()
+	world, err := enter(wait, f.session, f.id)
+	if err != nil {
+		return err
+	}
+	return evaluate(wait, f.session, world, `(async () => {`+framesScript+` await frames(); await frames(); })()`, nil)
 }
 
 // pictureFrame pictures a part of the page that shows a frame.

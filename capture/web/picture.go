@@ -148,6 +148,7 @@ func (v *visit) pictureFull() {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
 	v.pause(ctx)
+	v.awaitForeign(ctx)
 	size := v.clip()
 	scale := v.scale()
 	width := float64(size.Width) * scale

@@ -42,7 +42,7 @@ func TestFramePictures(t *testing.T) {
 	wantText(t, zh, "附图三　其他网站框架的截图", "框架 1：http://pay.example/。位于网页左起 100 像素、上起 1500 像素处，宽 600 像素，高 300 像素",
 		"原图 evidence/frame-001.png，600×300 像素", sum("evidence/frame-001.png"), sum("sm3evidence/frame-004.png"), "600×5000 像素", "…。位于网页左起 100 像素、上起 1501",
 		"证据包内的图片 evidence/frame-003.png 未能读取", "原图 evidence/frame-004.png，40×40 像素，其所属框架和在网页中的位置没有记载", "见附图三", "拍照录像（框架截屏）",
-		"网页中有 3 个其他网站的框架位于首屏之外")
+		"网页中有 3 个其他网站的框架位于首屏之外", "其他网站的框架在本图中未绘出（空白），另行截取，见附图三")
 	if strings.Index(zh, "附图三") < strings.LastIndex(zh, "附图二　全页截图") {
 		t.Error("frames are printed before the whole page")
 	}
