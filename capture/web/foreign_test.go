@@ -29,6 +29,7 @@ const framedPage = `<!doctype html><style>body{margin:0;height:9000px;background
 	<div style="position:absolute;top:5700px;left:0;width:800px;height:100px;overflow:hidden"><iframe src="FOREIGN/frame/330000" style="top:200px"></iframe></div>
 	<div style="position:absolute;top:5900px;left:0;width:800px;height:100px;overflow:hidden"><iframe src="FOREIGN/frame/0000dd" style="top:50px"></iframe></div>
 	<iframe src="/same" style="top:6200px"></iframe>
+	<iframe sandbox src="FOREIGN/frame/00eecc" style="top:6600px"></iframe>
 	<script>const p = document.createElement('p'); document.body.append(p);
 		p.attachShadow({mode: 'closed'}).innerHTML = '<iframe src="FOREIGN/frame/00eeee" style="border:0;position:absolute;left:-50px;top:7000px;width:600px;height:300px"></iframe>'</script>`
 
@@ -131,7 +132,8 @@ func (got taken) checkFrames(t *testing.T, scale float64) {
 		{"/frame/00cc00", "00cc00 48000", 2, 100, 4920, 600, 80},
 		{"/frame/0000dd", "0000dd 30000", 3, 100, 5950, 600, 50},
 		{"/frame/00cccc", "00cccc 60000", 4, 100, 6200, 300, 200},
-		{"/frame/00eeee", "00eeee 165000", 5, 0, 7000, 550, 300},
+		{"/frame/00eecc", "00eecc 180000", 5, 100, 6600, 600, 300},
+		{"/frame/00eeee", "00eeee 165000", 6, 0, 7000, 550, 300},
 	}
 	if len(got.facts.Frames) != len(want) {
 		t.Fatalf("%d pictures, want %d: %+v", len(got.facts.Frames), len(want), got.facts.Frames)
@@ -156,6 +158,31 @@ func (got taken) checkFrames(t *testing.T, scale float64) {
 		}
 		if file, ok := got.take.File(capture.FileFrame); !ok || file.Path == "" {
 			t.Error("the take does not list the pictures")
+		}
+	}
+}
+
+// Of more frames than the limit, the first are pictured and the rest told.
+func TestManyForeign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the home page alone is captured")
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if r.URL.Path != "/" {
+			fmt.Fprint(w, `<!doctype html><p>frame`)
+			return
+		}
+		fmt.Fprint(w, `<!doctype html><div style="height:1500px"></div>`, strings.Repeat(`<iframe sandbox src="/frame" width=50 height=50></iframe>`, mostForeign+2))
+	}))
+	defer srv.Close()
+	got := collect(t, order(srv.URL+"/"), Browser{Allow: []string{strings.TrimPrefix(srv.URL, "http://")}})
+	if len(got.facts.Frames) != mostForeign || got.take.State != capture.Partial || !got.has(capture.EntryAnomaly, "limit.foreign") {
+		t.Errorf("%d pictures, %s: %v", len(got.facts.Frames), got.take.State, got.take.Reasons)
+	}
+	for _, r := range got.take.Reasons {
+		if r.Code != "limit.foreign" {
+			t.Errorf("reason %+v", r)
 		}
 	}
 }
