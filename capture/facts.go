@@ -26,14 +26,15 @@ type Facts struct {
 	PageID   string    `json:"page_id"`   // WARC-Page-ID of the visit's records
 	PageTime time.Time `json:"page_time"` // WARC-Date of the document's response; zero when there was none
 
-	Charset  Charset     `json:"charset"`
-	TLS      []TLSHost   `json:"tls,omitempty"`
-	DNS      []DNSAnswer `json:"dns,omitempty"`
-	Viewport Viewport    `json:"viewport"`
-	Page     Size        `json:"page"`            // whole page, CSS pixels
-	Tiles    []Tile      `json:"tiles,omitempty"` // of a page too tall for one picture, from top to bottom
-	Fonts    *Fonts      `json:"fonts,omitempty"`
-	Second   *SecondLook `json:"second_look,omitempty"`
+	Charset  Charset        `json:"charset"`
+	TLS      []TLSHost      `json:"tls,omitempty"`
+	DNS      []DNSAnswer    `json:"dns,omitempty"`
+	Viewport Viewport       `json:"viewport"`
+	Page     Size           `json:"page"`             // whole page, CSS pixels
+	Tiles    []Tile         `json:"tiles,omitempty"`  // of a page too tall for one picture, from top to bottom
+	Frames   []FramePicture `json:"frames,omitempty"` // that the picture of the page leaves blank
+	Fonts    *Fonts         `json:"fonts,omitempty"`
+	Second   *SecondLook    `json:"second_look,omitempty"`
 
 	UserAgent string   `json:"user_agent"` // as sent
 	Languages string   `json:"languages"`  // navigator.languages, comma separated
@@ -177,6 +178,20 @@ type Tile struct {
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Overlap int    `json:"overlap"`
+}
+
+// FramePicture is a picture of a frame of another site, or of a part of one,
+// a file of the take: the picture of the whole page leaves the frame blank.
+// Where it lies on the page is in CSS pixels.
+type FramePicture struct {
+	Path   string `json:"path"`
+	Frame  int    `json:"frame"` // which frame, from 1; a tall one has several pictures
+	URL    string `json:"url"`   // of the frame's document, at most 2,000 characters
+	X      int    `json:"x"`
+	Y      int    `json:"y"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+	Pixels Size   `json:"pixels"` // of the picture, device pixels
 }
 
 // Browser is the program that opened the page. Executable, SHA256 and Flags

@@ -54,6 +54,7 @@ const (
 	FileViewport    = "screenshot.viewport" // evidence/viewport.png
 	FileFull        = "screenshot.full"     // evidence/full.png, of a page that fits one picture
 	FileTile        = "screenshot.tile"     // evidence/full-<n>.png, the parts of a taller one
+	FileFrame       = "screenshot.frame"    // evidence/frame-<n>.png, frames that the picture of the whole page leaves blank
 	FileThumbnail   = "thumbnail"           // evidence/thumbnail.png, derived from the viewport
 	FileDOM         = "dom"                 // evidence/dom.html
 	FileMHTML       = "mhtml"               // evidence/page.mhtml

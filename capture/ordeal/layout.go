@@ -45,8 +45,8 @@ func layout() []Case {
 		{Number: 52, Name: "media-ranges", State: Complete, Or: Partial, Reasons: codes("body.truncated", "request.unanswered", "limit.body", "limit.total"), Asked: codes("/52/sound.wav", "/picture/52001")},
 		{Number: 52, Name: "media-endless", State: Partial, Or: Complete, Reasons: append(cut(), "request.unanswered"), Asked: codes("/52/endless.wav")},
 		// 53: frames of the same and of another site, nested, sandboxed,
-		// srcdoc: all recorded.
-		{Number: 53, Name: "frames-all", State: Complete, Text: "frame of another site", Asked: codes("/53/frame-same", "/53/frame-other", "/53/frame-inner", "/53/frame-sandboxed")},
+		// srcdoc: all recorded, and pictured below the window too.
+		{Number: 53, Name: "frames-all", State: Complete, Text: "frame of another site", Anomaly: "picture.frames", Asked: codes("/53/frame-same", "/53/frame-other", "/53/frame-inner", "/53/frame-sandboxed")},
 		// 54: print, full screen, notification, place, clipboard: denied and
 		// noted.
 		// The browser refuses them and does not tell that it was asked.

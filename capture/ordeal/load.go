@@ -37,8 +37,8 @@ func load() []Case {
 		{Number: 42, Name: "endless-counter", State: Complete, Anomaly: "page.changed"},
 		// 43: 100,000 nested frames, an element 5,000 levels deep: capped.
 		{Number: 43, Name: "frames-deep", Path: "/43/frames-deep/0", State: Partial, Or: Complete,
-			Reasons: append(stuck(), "limit.frames", "limit.requests", "request.unanswered", "artefact.missing"), Heavy: true},
-		{Number: 43, Name: "frames-many", State: Partial, Or: Complete, Reasons: append(stuck(), "limit.frames", "limit.height"), Heavy: true},
+			Reasons: append(stuck(), "limit.frames", "limit.foreign", "limit.requests", "request.unanswered", "artefact.missing"), Heavy: true},
+		{Number: 43, Name: "frames-many", State: Partial, Or: Complete, Reasons: append(stuck(), "limit.foreign", "limit.height"), Heavy: true},
 		// The parser stops nesting at 512 levels; what a script nests deeper
 		// ends the renderer as soon as it is laid out.
 		{Number: 43, Name: "dom-deep", State: Partial, Or: Failed, Reasons: stuck(), Heavy: true},

@@ -43,8 +43,9 @@ var trapPages = map[string]string{
 	"/leave":   `<p>of the shop<script>addEventListener('afterprint', () => location = '/arrived')</script>`,
 	"/shadow": `<p>x<div id=h></div><div style="height:3000px"></div><script>const p = h.attachShadow({mode: 'closed'}); p.innerHTML = '<b>PRICE 100</b>';
 		addEventListener('scroll', () => p.firstChild.textContent = 'PRICE 999')</script>`,
-	"/grow":  `<p>x<div id=d style="height:3000px"></div><script>let down; addEventListener('scroll', () => { if (scrollY > 1500) down = 1; else if (down) setTimeout(() => d.style.height = '7000px', 110) })</script>`,
-	"/shell": `<style>body{margin:0;overflow:hidden}</style><div style="height:100vh;overflow:auto"><div style="height:6000px">long</div></div>`,
+	"/grow":        `<p>x<div id=d style="height:3000px"></div><script>let down; addEventListener('scroll', () => { if (scrollY > 1500) down = 1; else if (down) setTimeout(() => d.style.height = '7000px', 110) })</script>`,
+	"/beforeprint": `<p>x<div id=d style="height:3000px"></div><script>addEventListener('beforeprint', () => d.style.height = '7000px')</script>`,
+	"/shell":       `<style>body{margin:0;overflow:hidden}</style><div style="height:100vh;overflow:auto"><div style="height:6000px">long</div></div>`,
 	"/schemes": `<p>x<div style="height:90000px"></div><script>for (let i = 0; i < 260; i++) { const f = document.createElement('iframe'); f.src = 'foo' + i + '://x'; document.body.append(f) }
 		addEventListener('scroll', () => { if (scrollY === 0) document.querySelector('div').style.height = '9000px' })</script>`,
 	"/gone":    `<p>x<script>const u = URL.createObjectURL(new Blob(["fetch('" + location.origin + "/never').then(() => 0); setTimeout(close, 100)"])); new Worker(u)</script>`,
@@ -128,12 +129,16 @@ func TestGaps(t *testing.T) {
 		}},
 		{path: "/shadow", state: capture.Complete, anomaly: "page.changed"},
 		{path: "/grow", either: true, check: func(t *testing.T, got taken, _ string) {
-			// When it grows before it is measured, all of it is pictured.
+			// When it grows before it is measured, all of it is pictured; when
+			// the picture had been taken, that is told; and it is a fault unless
+			// printing had begun.
 			head := got.whole(t).Header()
-			if short := head.Height < 7_000; short != got.has(capture.EntryAnomaly, "picture.short") || short == (got.take.State == capture.Complete) {
+			short, late := got.has(capture.EntryAnomaly, "picture.short"), got.has(capture.EntryAnomaly, "page.grown")
+			if (head.Height < 7_000) != (short || late) || short && late || short == (got.take.State == capture.Complete) {
 				t.Errorf("%d pixels pictured, %s: %v", head.Height, got.take.State, got.take.Reasons)
 			}
 		}},
+		{path: "/beforeprint", state: capture.Complete, anomaly: "page.grown"},
 		{path: "/shell", state: capture.Partial, reason: "picture.window-only", anomaly: "picture.window-only"},
 		{path: "/schemes", state: capture.Partial, reason: "limit.height", anomaly: "scheme.refused"},
 		{path: "/gone", state: capture.Complete, anomaly: "request.failed"},

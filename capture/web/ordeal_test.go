@@ -15,6 +15,7 @@ import (
 
 	"guzheng/capture"
 	"guzheng/capture/ordeal"
+	"guzheng/capture/raster"
 )
 
 // What one capture of the ordeal may take beyond the limit of its whole: the
@@ -102,6 +103,9 @@ func play(t *testing.T, s *ordeal.Server, b Browser, c ordeal.Case) {
 	if state != ordeal.Failed {
 		readsAs(t, got, c)
 	}
+	if c.Anomaly == "picture.frames" {
+		drawn(t, got)
+	}
 	if got.facts.Status != 0 && len(got.recorded(t)[o.URL]) == 0 {
 		t.Errorf("the answer of %s is not recorded", o.URL)
 	}
@@ -128,6 +132,20 @@ func play(t *testing.T, s *ordeal.Server, b Browser, c ordeal.Case) {
 		t.Errorf("the victim was reached %d times", n)
 	}
 	gone(t, got)
+}
+
+// drawn wants something to be seen in the two frames of another origin, which
+// lie below the window.
+func drawn(t *testing.T, got taken) {
+	t.Helper()
+	if n := len(got.facts.Frames); n != 2 {
+		t.Errorf("%d pictures of frames, want 2", n)
+	}
+	for _, f := range got.facts.Frames {
+		if blank, err := raster.OneColour(bytes.NewReader(got.read(t, f.Path))); blank || err != nil {
+			t.Errorf("the picture of %s is blank: %v", f.URL, err)
+		}
+	}
 }
 
 // readsAs compares title and text; shadow trees stand in the lines only.

@@ -52,7 +52,9 @@ var aside = &page.Viewport{X: 1 << 20, Width: 16, Height: 16, Scale: 1}
 // look has the browser draw another part of the plane; nil is the window.
 // What the page is told stays as it is: its window, its pixel ratio, what is
 // in view. Frames that nobody looks at, such as those of the scroll, would
-// otherwise be drawn in software at a cost that exceeds everything else.
+// otherwise be drawn in software at a cost that exceeds everything else. From
+// the scroll on the browser is left there to the end of the visit; see scroll
+// for why that is right.
 func (v *visit) look(ctx context.Context, at *page.Viewport) error {
 	_, err := cdp.Call(ctx, v.session, emulation.SetDeviceMetricsOverride, v.metrics(at))
 	return err
@@ -137,13 +139,16 @@ func (v *visit) pause(ctx context.Context) {
 	v.journal.Step("animations.paused")
 }
 
-// pictureFull takes the whole page: in one piece, or in tiles. What the browser
+// pictureFull takes the whole page: in one piece, or in tiles. Frames of other
+// sites that are wholly outside the window are blank in it, and pictureForeign
+// follows for them. What the browser
 // made is kept and nothing else: who wants to see tiles as one picture puts
 // them together then.
 func (v *visit) pictureFull() {
 	ctx, cancel := v.phase(v.order.Limits.ArtefactMS)
 	defer cancel()
 	v.pause(ctx)
+	v.awaitForeign(ctx)
 	size := v.clip()
 	scale := v.scale()
 	width := float64(size.Width) * scale
@@ -210,16 +215,38 @@ func wholeUnit(scale float64) float64 {
 	return 1
 }
 
-// stillAsLarge notes that the page has grown beyond what was pictured.
-func (v *visit) stillAsLarge() {
+// stillAsLarge reports whether the page has grown beyond what was pictured,
+// and says so. It is asked before the page is scrolled to its frames and
+// printed: growth from then on may be of our making.
+func (v *visit) stillAsLarge() (short bool) {
+	now := v.grown()
+	if now == 0 {
+		return false
+	}
+	v.journal.Anomaly("picture.short", "height", now, "pictured", v.facts.Page.Height)
+	v.because("picture.short", fmt.Sprintf("%d of %d pixels", v.facts.Page.Height, now))
+	return true
+}
+
+// grownLate notes that the page grew while its frames were pictured and it
+// was printed. Pages get ready to be printed, so that is no fault of the
+// picture.
+func (v *visit) grownLate() {
+	if now := v.grown(); now > 0 {
+		v.journal.Anomaly("page.grown", "height", now, "pictured", v.facts.Page.Height)
+	}
+}
+
+// grown is the height of a page that is higher than when it was measured,
+// else 0, as when it does not answer; why is told by what is missing.
+func (v *visit) grown() int {
 	ctx, cancel := v.phase(v.order.Limits.StepMS)
 	defer cancel()
 	now, err := v.pageSize(ctx)
 	if err != nil || now.Height <= v.facts.Page.Height {
-		return // why it does not answer is told by what is missing
+		return 0
 	}
-	v.journal.Anomaly("picture.short", "height", now.Height, "pictured", v.facts.Page.Height)
-	v.because("picture.short", fmt.Sprintf("%d of %d pixels", v.facts.Page.Height, now.Height))
+	return now.Height
 }
 
 func (v *visit) scale() float64 {

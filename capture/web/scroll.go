@@ -72,6 +72,13 @@ const (
 // through its parts that scroll by themselves. A page that still has pictures
 // to load is gone through once more, slowly: some load only when the scroll
 // has come to rest. Then it returns to the top.
+//
+// From its beginning on, and after its end, the browser is shown an empty part
+// of the plane (look): nothing that follows needs the window drawn. Text, DOM,
+// MHTML and PDF are not drawn; each picture says itself which part of the page
+// is drawn for it, and for its duration only; and the page is told nothing of
+// all this, its window and what is in view stay what they are. What needs the
+// window itself, such as frames of other sites, asks for it and turns back.
 func (v *visit) scroll() {
 	ctx, cancel := v.phase(v.order.Limits.ScrollMS)
 	defer cancel()

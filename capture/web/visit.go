@@ -295,12 +295,16 @@ func (v *visit) record() {
 	between := v.saveText()
 	v.pictureFull()
 	v.saveMHTML()
+	short := v.stillAsLarge()
+	v.pictureForeign()
 	if !v.order.NoPrint {
 		v.savePDF()
 	}
 	v.compare("viewport", before, "full", between)
 	v.compare("full", between, "end", v.textDigest())
-	v.stillAsLarge()
+	if !short {
+		v.grownLate()
+	}
 }
 
 // loader names the document on display.

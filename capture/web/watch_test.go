@@ -59,7 +59,7 @@ func TestHolding(t *testing.T) {
 		t.Skip(err)
 	}
 	p := NewPool(Browser{}, 1)
-	v := &visit{pool: p, path: path, order: order("http://127.0.0.1/")}
+	v := &visit{pool: p, path: path, order: order("http://127.0.0.1/"), guard: &guard{}}
 	proc, err := p.browser.launch(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)

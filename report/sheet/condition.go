@@ -162,7 +162,7 @@ func counted(code string) bool {
 
 // pictured are the kinds of files that are pictures of the page.
 func pictured() []string {
-	return []string{capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileSecond}
+	return []string{capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileFrame, capture.FileSecond}
 }
 
 // copied are the kinds of files that are copies of what the browser held.

@@ -134,7 +134,7 @@ func (s *sheet) made(m report.Member) string {
 func (s *sheet) category(m report.Member) string {
 	switch m.Kind {
 	case capture.FileWARC, capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FilePDF,
-		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileThumbnail, capture.FileCertificate,
+		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileFrame, capture.FileThumbnail, capture.FileCertificate,
 		capture.FileSecond, capture.FileSecondText, capture.FileAccessible, capture.FileWire:
 		return s.w.T("category.page")
 	case capture.FileRemains:
@@ -152,7 +152,7 @@ func (s *sheet) from(m report.Member) string {
 	case capture.FileWARC, capture.FileCertificate:
 		return s.w.T("from.server")
 	case capture.FileDOM, capture.FileMHTML, capture.FileText, capture.FileLines, capture.FilePDF,
-		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileSecond, capture.FileSecondText, capture.FileAccessible:
+		capture.FileViewport, capture.FileFull, capture.FileTile, capture.FileFrame, capture.FileSecond, capture.FileSecondText, capture.FileAccessible:
 		return s.w.T("from.browser")
 	case capture.FileWire:
 		return s.w.T("from.connection")
@@ -185,6 +185,8 @@ func (s *sheet) remark(m report.Member) string {
 		return s.w.T("remark.full")
 	case m.Kind == capture.FileTile:
 		return s.w.T("remark.tile")
+	case m.Kind == capture.FileFrame:
+		return s.w.T("remark.frame")
 	}
 	return "—"
 }

@@ -22,10 +22,12 @@ const captionRoom = 22.0
 // slice is held in memory, and grows with the square of its width.
 const mostColumns = 3072
 
-// pictures prints the viewport and the full page.
+// pictures prints the viewport, the full page, and frames that it leaves
+// blank.
 func (s *sheet) pictures() {
 	s.viewportPicture()
 	s.fullPicture()
+	s.framePictures()
 }
 
 // member finds a file of the package by kind.
@@ -61,25 +63,96 @@ func (s *sheet) viewportPicture() {
 		s.text(s.w.T("sheet.picture.none"))
 		return
 	}
-	p, err := s.v.Picture(m.Path, mostColumns, mostColumns)
+	p, img, err := s.small(m.Path)
 	if err != nil {
-		s.unreadable(m.Path, err)
-		return
-	}
-	defer p.Close()
-	h := p.Header()
-	img, err := raster.NewBands(p).Band(0, h.Height)
-	if err == nil {
-		_, err = p.Next() // what follows the pixels must be in order too
-	}
-	if !errors.Is(err, io.EOF) {
 		s.unreadable(m.Path, err)
 		return
 	}
 	s.noteChanges()
 	s.caption(s.w.T("caption.viewport", data{"path": m.Path, "width": p.Original.Width, "height": p.Original.Height, "time": s.short(m.Written), "sha256": m.SHA256}) + s.reduced(p))
-	per := min(s.perPixel(p), (s.flow.Room()-2)/float64(h.Height))
+	per := min(s.perPixel(p), (s.flow.Room()-2)/float64(p.Header().Height))
 	s.place(img, per)
+}
+
+// small reads a picture that is held in memory as a whole. The picture is
+// closed and tells its sizes.
+func (s *sheet) small(path string) (*report.Picture, image.Image, error) {
+	p, err := s.v.Picture(path, mostColumns, mostColumns)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.Close()
+	img, err := raster.NewBands(p).Band(0, p.Header().Height)
+	if err == nil {
+		_, err = p.Next() // what follows the pixels must be in order too
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	return p, img, nil
+}
+
+// framePictures prints the frames that the picture of the whole page leaves
+// blank.
+func (s *sheet) framePictures() {
+	first := true
+	for _, m := range s.v.Members {
+		if m.Kind != capture.FileFrame {
+			continue
+		}
+		if first {
+			s.annexTitle(s.w.T("sheet.picture.frames"))
+			s.text(s.w.T("sheet.picture.frames.why"))
+			s.noteChanges()
+			first = false
+		}
+		s.framePicture(m)
+	}
+}
+
+// framePicture prints one of them, on the page where it finds room.
+func (s *sheet) framePicture(m report.Member) {
+	if s.v.Open == nil {
+		s.text(s.w.T("sheet.picture.none"))
+		return
+	}
+	p, img, err := s.small(m.Path)
+	if err != nil {
+		s.unreadable(m.Path, err)
+		return
+	}
+	told := s.frameCaption(m, p)
+	room := float64(len(s.doc.Wrap(quietStyle, told, frame.Width())))*quietStyle.Leading() + 6
+	rows := float64(p.Header().Height)
+	per := min(s.perPixel(p), (frame.Bottom-frame.Top-room)/rows)
+	s.flow.Need(room + rows*per)
+	s.caption(told)
+	s.place(img, min(per, (s.flow.Room()-2)/rows))
+	s.flow.Space(3)
+}
+
+// mostAddress is how many characters of a frame's address a caption has; the
+// facts have it all.
+const mostAddress = 300
+
+func brief(s string) string {
+	if r := []rune(s); len(r) > mostAddress {
+		return string(r[:mostAddress]) + "…"
+	}
+	return s
+}
+
+// frameCaption says which frame a picture shows, and where that lies.
+func (s *sheet) frameCaption(m report.Member, p *report.Picture) string {
+	d := data{"path": m.Path, "columns": p.Original.Width, "rows": p.Original.Height, "time": s.short(m.Written), "sha256": s.or(m.SHA256)}
+	key := "caption.frame.unplaced"
+	for _, f := range s.v.Facts.Frames {
+		if f.Path == m.Path {
+			key = "caption.frame"
+			d["frame"], d["url"], d["x"], d["y"], d["width"], d["height"] = f.Frame, brief(f.URL), f.X, f.Y, f.Width, f.Height
+		}
+	}
+	return s.w.T(key, d) + s.reduced(p)
 }
 
 // reduced says that a picture is printed with fewer pixels than it has.

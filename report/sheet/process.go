@@ -122,7 +122,7 @@ func (s *sheet) unprinted(e capture.Entry) bool {
 	switch e.Code {
 	case "clock.measured":
 		return s.v.Facts.Clock.Answered == 0
-	case "picture.tile", "thumbnail.saved":
+	case "picture.tile", "picture.frame", "thumbnail.saved":
 		return true
 	}
 	return e.Kind == capture.EntryProgress || e.Kind == capture.EntryFile

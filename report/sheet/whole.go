@@ -50,6 +50,9 @@ func (s *sheet) fullPicture() {
 	}
 	s.noteChanges()
 	f.noteShort()
+	if f.holds(capture.FileFrame) {
+		f.note("sheet.picture.undrawn")
+	}
 	f.cut(plain)
 	f.print()
 }
