@@ -127,8 +127,11 @@ func captureAll(t *testing.T, spki string, pages []*heavy) {
 	for range 2 {
 		workers.Go(func() {
 			for h := range todo {
-				var err error
-				h.kept.Package, err = o.visit(t.Context(), call{Page: h.page.Name, URL: h.kept.URL, Visit: h.visit})
+				c := call{Page: h.page.Name, URL: h.kept.URL, Visit: h.visit}
+				_, err := o.visit(t.Context(), c)
+				if err == nil {
+					h.kept.Package, err = o.keep(t.Context(), c)
+				}
 				if err != nil {
 					t.Errorf("capturing page %s: %v", h.page.Name, err)
 				}

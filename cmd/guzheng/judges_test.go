@@ -278,7 +278,8 @@ func (j judged) both(t *testing.T) {
 	for _, k := range []kept{j.kept, j.other} {
 		j.g.wantSound(t, k.ID)
 	}
-	j.g.wantLogged(t, 2)
+	// Both packages, and the hold for the case of the first one.
+	j.g.wantLogged(t, 3)
 	if a, b := readSeal(t, j.kept.Seal), readSeal(t, j.other.Seal); a.Log.Index == b.Log.Index || a.Signature.KeyID != b.Signature.KeyID {
 		t.Errorf("two captures: log %d and %d, keys %s and %s", a.Log.Index, b.Log.Index, a.Signature.KeyID, b.Signature.KeyID)
 	}
