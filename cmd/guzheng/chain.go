@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -95,12 +94,9 @@ func (h *home) gone(ctx context.Context, e storage.Entry) error {
 	if a == nil {
 		return nil
 	}
-	return fail(exitFailure, "guzheng custody "+e.ID, "the package of %s was disposed of on %s by %s", e.ID, dayOf(a.Time),
+	return fail(exitFailure, "guzheng custody "+e.ID, "the package of %s was disposed of on %s by %s", e.ID, day(a.Time),
 		strings.TrimSpace(a.By.Name+" "+a.By.Licence))
 }
-
-// dayOf is a date as people in Beijing write it.
-func dayOf(t time.Time) string { return t.In(capture.Beijing).Format("2006-01-02") }
 
 // tellChain shows where a record stands.
 func (h *home) tellChain(ctx context.Context, s streams, e storage.Entry, c *custody.Chain, asJSON bool) error {
@@ -129,9 +125,9 @@ func (h *home) tellChain(ctx context.Context, s streams, e storage.Entry, c *cus
 	case c.Tombstone() != nil:
 		fmt.Fprintf(s.out, "%s  %s\n", e.ID, h.words.T("custody.state.unremoved"))
 	case len(c.Holds()) > 0:
-		fmt.Fprintf(s.out, "%s  %s %s  %s %s\n", e.ID, h.words.T("custody.state.held"), plain(strings.Join(c.Holds(), ", ")), h.words.T("custody.state.until"), dayOf(until))
+		fmt.Fprintf(s.out, "%s  %s %s  %s %s\n", e.ID, h.words.T("custody.state.held"), plain(strings.Join(c.Holds(), ", ")), h.words.T("custody.state.until"), day(until))
 	default:
-		fmt.Fprintf(s.out, "%s  %s %s\n", e.ID, h.words.T("custody.state.until"), dayOf(until))
+		fmt.Fprintf(s.out, "%s  %s %s\n", e.ID, h.words.T("custody.state.until"), day(until))
 	}
 	for _, n := range c.Unlogged() {
 		fmt.Fprintf(s.out, "%s  %2d  %s\n", e.ID, n, h.words.T("custody.state.unlogged"))

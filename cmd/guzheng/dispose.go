@@ -92,7 +92,7 @@ func dueVerb(s streams) *cobra.Command {
 			if asJSON {
 				writeLine(s.out, map[string]any{"type": "due", "id": e.ID, "until": until, "url": e.URL})
 			} else {
-				fmt.Fprintf(s.out, "%s  %s  %s\n", e.ID, dayOf(until), plain(e.URL))
+				fmt.Fprintf(s.out, "%s  %s  %s\n", e.ID, day(until), plain(e.URL))
 			}
 		}
 		if code != exitOK {

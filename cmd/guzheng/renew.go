@@ -205,6 +205,7 @@ func (h *home) tellProblems(s streams, b renew.Batch) {
 	}
 }
 
+// day is a date as people in Beijing write it.
 func day(t time.Time) string { return t.In(capture.Beijing).Format(time.DateOnly) }
 
 // parseDays reads a time in days (90d), or as Go writes it (12h).
