@@ -2,7 +2,6 @@ package tsa
 
 import (
 	"crypto/x509"
-	"fmt"
 	"time"
 )
 
@@ -13,7 +12,7 @@ import (
 // not asked about the chain: it takes certificates out of the token alone.
 func CheckApart(response []byte, want [32]byte, certs []*x509.Certificate, trust Trust) Report {
 	var r Report
-	t, err := readApart(response, certs)
+	t, err := readToken(response, certs)
 	if err != nil {
 		for _, l := range []string{LayerImprint, LayerChain, LayerIdentity} {
 			r.add(l, Unknown, "token.unreadable", "%v", err)
@@ -45,21 +44,4 @@ func CheckApart(response []byte, want [32]byte, certs []*x509.Certificate, trust
 	}
 	r.checkIdentity(t, trust)
 	return r
-}
-
-// readApart is readToken with further certificates.
-func readApart(der []byte, certs []*x509.Certificate) (t token, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			t, err = token{}, fmt.Errorf("reading token: library gave up: %v", p)
-		}
-	}()
-	if len(der) > MaxResponse {
-		return token{}, fmt.Errorf("reading token: %d bytes", len(der))
-	}
-	raw, err := splitResponse(der)
-	if err != nil {
-		return token{}, err
-	}
-	return openCMS(raw, certs)
 }

@@ -30,7 +30,7 @@ func CheckDigests(s Stamp, want Digests, trust Trust) Report {
 		}
 		return r
 	}
-	t, err := readToken(s.Response)
+	t, err := readToken(s.Response, nil)
 	if err != nil {
 		for _, l := range layers {
 			if l == LayerSignature {

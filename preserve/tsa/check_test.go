@@ -216,7 +216,7 @@ func TestContentTypeAttribute(t *testing.T) {
 	o := newOwn(t, nil)
 	sum := sha256.Sum256([]byte("x"))
 	s := o.stamp(t, sum, nil)
-	good, err := readToken(s.Response)
+	good, err := readToken(s.Response, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestExpiredSince(t *testing.T) {
 	})
 	sum := sha256.Sum256([]byte("x"))
 	s := o.stamp(t, sum, nil)
-	tok, err := readToken(s.Response)
+	tok, err := readToken(s.Response, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (f *Fetcher) Complete(ctx context.Context, s Stamp, trust Trust) Stamp {
 	if f == nil || f.Now == nil || s.Pending() || len(trust.Roots) == 0 {
 		return s
 	}
-	t, err := readToken(s.Response)
+	t, err := readToken(s.Response, nil)
 	if err != nil || t.signer == nil || t.sigErr != nil || !trust.expects(t.signer) {
 		return s
 	}

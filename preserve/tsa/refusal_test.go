@@ -176,7 +176,7 @@ func TestSigningCertificateAttributes(t *testing.T) {
 	o := newOwn(t, nil)
 	sum := sha256.Sum256([]byte("x"))
 	s := o.stamp(t, sum, nil)
-	good, err := readToken(s.Response)
+	good, err := readToken(s.Response, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

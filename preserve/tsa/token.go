@@ -24,10 +24,11 @@ type token struct {
 	oldESS bool // the signer's certificate is named by SHA-1 alone
 }
 
-// readToken takes a TimeStampResp apart. It refuses what is not exactly one
-// DER value without trailing bytes. The CMS libraries are not written for
-// hostile input, so nesting is bounded first and a panic becomes an error.
-func readToken(der []byte) (t token, err error) {
+// readToken takes a TimeStampResp apart, with further certificates that were
+// kept beside it. It refuses what is not exactly one DER value without
+// trailing bytes. The CMS libraries are not written for hostile input, so
+// nesting is bounded first and a panic becomes an error.
+func readToken(der []byte, beside []*x509.Certificate) (t token, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t, err = token{}, fmt.Errorf("reading token: library gave up: %v", p)
@@ -40,7 +41,7 @@ func readToken(der []byte) (t token, err error) {
 	if err != nil {
 		return token{}, err
 	}
-	return openCMS(raw, nil)
+	return openCMS(raw, beside)
 }
 
 // openCMS takes a token apart, with further certificates that were kept
