@@ -2,6 +2,8 @@ package tsa
 
 import (
 	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 )
 
@@ -33,7 +35,8 @@ func begin(name string, h Hash, d Digests, policy string) (Stamp, error) {
 		return s, ErrNoSM3
 	}
 	s.Imprint = imprintText(h, sum)
-	der, err := newRequest(h, sum, policy)
+	der, err := newRequest(messageImprint{Hash: sum[:],
+		Algorithm: pkix.AlgorithmIdentifier{Algorithm: h.OID(), Parameters: asn1.NullRawValue}}, policy)
 	s.Request = der
 	return s, err
 }

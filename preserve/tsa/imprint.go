@@ -3,14 +3,12 @@ package tsa
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	"guzheng/preserve/internal/issue"
@@ -35,37 +33,15 @@ var (
 	_ Imprinter = (*Practice)(nil)
 )
 
-// imprintRequest is TimeStampReq of RFC 3161 section 2.4.1 without
-// extensions. The library's own knows no SM3.
-type imprintRequest struct {
-	Version int
-	Imprint issue.Imprint
-	Policy  asn1.ObjectIdentifier `asn1:"optional"`
-	Nonce   *big.Int              `asn1:"optional"`
-	Certs   bool                  `asn1:"optional,default:false"`
-}
-
 // beginImprint starts a Stamp and its request.
 func beginImprint(name string, want Imprint, policy string) (Stamp, error) {
 	s := Stamp{TSA: name, Imprint: hex.EncodeToString(want.Value)}
 	if !want.Hash.Known() || len(want.Value) != want.Hash.Size() {
 		return s, fmt.Errorf("%d bytes are no value of hash function %q", len(want.Value), want.Hash)
 	}
-	req := imprintRequest{Version: 1, Certs: true,
-		Imprint: issue.Imprint{Hash: pkix.AlgorithmIdentifier{Algorithm: want.Hash.OID()}, Value: want.Value}}
-	if policy != "" {
-		var err error
-		if req.Policy, err = ParsePolicy(policy); err != nil {
-			return s, err
-		}
-	}
-	nonce := make([]byte, nonceBytes)
-	_, _ = rand.Read(nonce) // never returns an error
-	nonce[0] = nonce[0]&0x7f | 0x40
-	req.Nonce = new(big.Int).SetBytes(nonce)
-	der, err := asn1.Marshal(req)
+	der, err := newRequest(messageImprint{Hash: want.Value, Algorithm: pkix.AlgorithmIdentifier{Algorithm: want.Hash.OID()}}, policy)
 	if err != nil {
-		return s, fmt.Errorf("encoding time-stamp request: %w", err)
+		return s, err
 	}
 	s.Request = der
 	return s, nil
@@ -100,17 +76,19 @@ func (s Stamp) arrivedImprint(now time.Time, want Imprint) Stamp {
 	return s
 }
 
-func readImprintRequest(der []byte) (imprintRequest, error) {
-	var req imprintRequest
-	rest, err := asn1.Unmarshal(der, &req)
-	if err != nil || len(rest) > 0 {
-		return req, fmt.Errorf("reading time-stamp request: %d bytes left over, %v", len(rest), err)
+// readImprintRequest is readRequest for one that beginImprint made: any of
+// the four hash functions, no extensions, and DER to the byte.
+func readImprintRequest(der []byte) (request, error) {
+	req, err := readRequest(der)
+	if err != nil {
+		return req, err
 	}
-	if again, err := asn1.Marshal(req); err != nil || !bytes.Equal(again, der) {
+	if again, err := asn1.Marshal(req); err != nil || !bytes.Equal(again, der) || len(req.Extensions) > 0 {
 		return req, errors.New("reading time-stamp request: not DER, or with extensions")
 	}
-	if h := HashOf(req.Imprint.Hash.Algorithm); h == "" || h.Size() != len(req.Imprint.Value) {
-		return req, fmt.Errorf("reading time-stamp request: hash function %s with %d bytes", req.Imprint.Hash.Algorithm, len(req.Imprint.Value))
+	m := req.Imprint
+	if h := HashOf(m.Algorithm.Algorithm); h == "" || h.Size() != len(m.Hash) {
+		return req, fmt.Errorf("reading time-stamp request: hash function %s with %d bytes", m.Algorithm.Algorithm, len(m.Hash))
 	}
 	return req, nil
 }
@@ -157,14 +135,13 @@ func (p *Practice) answerImprint(query []byte) ([]byte, error) {
 		return nil, err
 	}
 	now := p.now().UTC()
-	if now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter) {
-		return nil, fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
-			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
+	if err := p.mayStamp(now); err != nil {
+		return nil, err
 	}
 	policy, err := ParsePolicy(PracticePolicy)
 	if err != nil {
 		return nil, err
 	}
-	return issue.Response(issue.Token{Hash: req.Imprint.Hash.Algorithm, Imprint: req.Imprint.Value, Policy: policy, Nonce: req.Nonce,
+	return issue.Response(issue.Token{Hash: req.Imprint.Algorithm.Algorithm, Imprint: req.Imprint.Hash, Policy: policy, Nonce: req.Nonce,
 		Time: now, Certificates: []*x509.Certificate{p.leaf, p.root}, Key: p.key})
 }

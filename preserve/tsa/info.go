@@ -75,13 +75,8 @@ func (m messageImprint) hash() Hash {
 
 // newRequest returns a TimeStampReq with a fresh nonce and certReq set
 // (RFC 3161 section 2.4.1). Policy may be empty.
-func newRequest(h Hash, sum [32]byte, policy string) ([]byte, error) {
-	oid := oidSHA256
-	if h == SM3 {
-		oid = oidSM3
-	}
-	req := request{Version: 1, CertReq: true, Imprint: messageImprint{Hash: sum[:],
-		Algorithm: pkix.AlgorithmIdentifier{Algorithm: oid, Parameters: asn1.NullRawValue}}}
+func newRequest(imprint messageImprint, policy string) ([]byte, error) {
+	req := request{Version: 1, CertReq: true, Imprint: imprint}
 	if policy != "" {
 		var err error
 		if req.Policy, err = ParsePolicy(policy); err != nil {

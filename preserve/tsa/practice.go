@@ -109,9 +109,8 @@ func (p *Practice) answer(query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("reading time-stamp request: %w", err)
 	}
 	now := p.now().UTC().Truncate(time.Second)
-	if now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter) {
-		return nil, fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
-			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
+	if err := p.mayStamp(now); err != nil {
+		return nil, err
 	}
 	policy, err := ParsePolicy(PracticePolicy)
 	if err != nil {
@@ -125,6 +124,15 @@ func (p *Practice) answer(query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("signing practice time stamp: %w", err)
 	}
 	return b, nil
+}
+
+// mayStamp wants the certificate to be valid at the time of a token.
+func (p *Practice) mayStamp(now time.Time) error {
+	if now.Before(p.leaf.NotBefore) || now.After(p.leaf.NotAfter) {
+		return fmt.Errorf("practice certificate is valid from %s to %s, the clock says %s",
+			p.leaf.NotBefore.Format(time.RFC3339), p.leaf.NotAfter.Format(time.RFC3339), now.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // makePractice makes key and certificates and links them into place. When
