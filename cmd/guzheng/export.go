@@ -15,7 +15,6 @@ import (
 	"guzheng/preserve/verify"
 	"guzheng/report/export"
 	"guzheng/report/sheet"
-	"guzheng/report/words"
 	"guzheng/storage"
 	"guzheng/storage/dir"
 	"guzheng/storage/index"
@@ -89,10 +88,8 @@ func doExport(ctx context.Context, s streams, f exportFlags, ids []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if f.lang != "" {
-		if h.words, err = words.New(f.lang); err != nil {
-			return fail(exitUsage, "use --lang zh-CN or --lang en", "%w", err)
-		}
+	if h.words, err = h.catalogue(f.lang); err != nil {
+		return err
 	}
 	x, err := h.exporter(f)
 	if err != nil {

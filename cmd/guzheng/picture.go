@@ -44,10 +44,8 @@ func doPicture(ctx context.Context, s streams, id, out, lang, conf string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if lang != "" {
-		if h.words, err = words.New(lang); err != nil {
-			return fail(exitUsage, "use --lang zh-CN or --lang en", "%w", err)
-		}
+	if h.words, err = h.catalogue(lang); err != nil {
+		return err
 	}
 	e, err := h.find(ctx, id)
 	if err != nil {

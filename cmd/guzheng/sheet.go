@@ -41,11 +41,9 @@ func doSheet(ctx context.Context, s streams, id, out, lang, conf string) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	w := h.words
-	if lang != "" {
-		if w, err = words.New(lang); err != nil {
-			return fail(exitUsage, "use --lang zh-CN or --lang en", "%w", err)
-		}
+	w, err := h.catalogue(lang)
+	if err != nil {
+		return err
 	}
 	e, err := h.find(ctx, id)
 	if err != nil {

@@ -51,10 +51,8 @@ func doVerify(ctx context.Context, s streams, f verifyFlags, what string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	if f.lang != "" {
-		if h.words, err = words.New(f.lang); err != nil {
-			return fail(exitUsage, "use --lang zh-CN or --lang en", "%w", err)
-		}
+	if h.words, err = h.catalogue(f.lang); err != nil {
+		return err
 	}
 	path, err := h.packagePath(ctx, what)
 	if err != nil {

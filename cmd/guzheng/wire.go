@@ -66,6 +66,19 @@ func openHome(s streams, configFile string) (*home, error) {
 	return h, nil
 }
 
+// catalogue returns the words of --lang, or those of the settings when it is
+// empty.
+func (h *home) catalogue(lang string) (*words.Catalogue, error) {
+	if lang == "" {
+		return h.words, nil
+	}
+	w, err := words.New(lang)
+	if err != nil {
+		return nil, fail(exitUsage, "use --lang zh-CN or --lang en", "%w", err)
+	}
+	return w, nil
+}
+
 func (h *home) keys() string  { return filepath.Join(h.dir, "keys") }
 func (h *home) spool() string { return filepath.Join(h.dir, "spool") }
 
