@@ -54,42 +54,42 @@ func faultyPut(t *testing.T, open func(t *testing.T) (storage.Store, *Line)) {
 			}
 			t.Run(name, func(t *testing.T) {
 				s, line := open(t)
-				line.Break(http.MethodPut, 0, 1, c.fault)
-				_, err := s.Put(t.Context(), "a/k", reader(), want(content))
-				if line.Mend() == 0 {
-					t.Fatal("no PUT was broken")
-				}
+				err := brokenPut(t, s, line, 1, c.fault, reader())
 				// A changed byte is a refusal and no accident of the line.
 				if must := c.once || again && !strings.HasPrefix(c.name, "byte"); must && err != nil {
 					t.Errorf("Put over a line broken once = %v", err)
 				}
-				if err != nil {
-					nothing(t, s, "a/k")
-				}
-				put(t, s, "a/k", content)
-				holds(t, s, "a/k", content)
 				if got := keys(t, s, ""); len(got) != 1 {
 					t.Errorf("List gives %q", got)
 				}
 			})
 			t.Run(name+"/always", func(t *testing.T) {
 				s, line := open(t)
-				line.Break(http.MethodPut, 0, 0, c.fault)
-				_, err := s.Put(t.Context(), "a/k", reader(), want(content))
-				if line.Mend() == 0 {
-					t.Fatal("no PUT was broken")
-				}
+				err := brokenPut(t, s, line, 0, c.fault, reader())
 				if (err == nil) != c.always {
 					t.Errorf("Put = %v, want success: %v", err, c.always)
 				}
-				if err != nil {
-					nothing(t, s, "a/k")
-				}
-				put(t, s, "a/k", content)
-				holds(t, s, "a/k", content)
 			})
 		}
 	}
+}
+
+// brokenPut puts over a line that breaks the PUT so many times, 0 for always,
+// and returns what Put said. A Put that failed leaves nothing, and once the
+// line is mended the object can be put and read.
+func brokenPut(t *testing.T, s storage.Store, line *Line, times int, fault Fault, from io.Reader) error {
+	t.Helper()
+	line.Break(http.MethodPut, 0, times, fault)
+	_, err := s.Put(t.Context(), "a/k", from, want(content))
+	if line.Mend() == 0 {
+		t.Fatal("no PUT was broken")
+	}
+	if err != nil {
+		nothing(t, s, "a/k")
+	}
+	put(t, s, "a/k", content)
+	holds(t, s, "a/k", content)
+	return err
 }
 
 // faultyOpen breaks the GET: whatever comes of it, no wrong byte is handed
